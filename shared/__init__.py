@@ -1,0 +1,1 @@
+"""What more than one process uses: the wire, the bus, the tables, the supervisor and the model."""

@@ -1,0 +1,244 @@
+"""Every command and its reply, and the service that obeys it; sent through the broker and acknowledged."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.events import MoodName
+
+MAX_TEXT_CHARS = 2_000
+"""Longest line a person may submit; longer ones are refused with a sentence."""
+
+
+class Reply(BaseModel):
+    """Base of what a handler returns when a command succeeded; most have nothing to say."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Command(BaseModel):
+    """Base of all commands. Bad values are refused by the receiver with one sentence."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: ClassVar[str]
+    owner: ClassVar[str]
+    """Name of the service that obeys; `*` means any service, named by the sender."""
+    reply: ClassVar[type[Reply]] = Reply
+
+
+class Snapshot(Command):
+    """Retained messages of the topics that start with one of `topics` (all when empty)."""
+
+    type = "bus.snapshot"
+    owner = "bus"
+    topics: list[str] = []
+
+
+class SnapshotReply(Reply):
+    """Messages as they passed: (topic, header bytes, payload bytes), oldest first."""
+
+    messages: list[tuple[str, bytes, bytes]]
+
+
+Snapshot.reply = SnapshotReply
+
+
+class Forget(Command):
+    """Drop the retained state of a process that died for good, so that late joiners do not see a ghost."""
+
+    type = "bus.forget"
+    owner = "bus"
+    source: str
+    session: str
+
+
+class ServiceStop(Command):
+    """Leave in order: finish what is safe to finish, then exit 0."""
+
+    type = "service.stop"
+    owner = "*"
+
+
+class ChatTurn(BaseModel):
+    """One message of a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(max_length=32_000)
+
+
+class Generate(Command):
+    """Run the model once. Accepted at once; the text arrives as `llm.token` and ends with `llm.finished`."""
+
+    type = "llm.generate"
+    owner = "llm"
+    generation: str = Field(min_length=1, max_length=128)
+    messages: list[ChatTurn] = Field(min_length=1, max_length=1_000)
+    pinned: int = Field(default=1, ge=0)
+    """How many leading messages (persona, examples) are never dropped when the context is full."""
+    turn: str | None = None
+    epoch: int | None = None
+    max_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=0.8, ge=0.0, le=5.0)
+    """0 is greedy."""
+    top_k: int = Field(default=50, ge=0)
+    """0 keeps the whole vocabulary."""
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repetition_penalty: float = Field(default=1.0, ge=0.5, le=5.0)
+    stop: list[str] = Field(default=[], max_length=16)
+    seed: int | None = None
+    queue_deadline_s: float = Field(default=30.0, gt=0.0)
+    """Refused or ended with reason `lost` when it could not start within this time."""
+
+
+class GenerateReply(Reply):
+    """`queued` generations are ahead of this one."""
+
+    generation: str
+    queued: int = 0
+
+
+Generate.reply = GenerateReply
+
+
+class Cancel(Command):
+    """End one generation, or every generation of turns older than `below_epoch`."""
+
+    type = "llm.cancel"
+    owner = "llm"
+    generation: str | None = None
+    below_epoch: int | None = None
+
+
+class CancelReply(Reply):
+    """How many generations were running or queued and have been ended."""
+
+    cancelled: int
+
+
+Cancel.reply = CancelReply
+
+
+class Replay(Command):
+    """The pieces of a generation from `from_index` on; kept for 60 s after its end."""
+
+    type = "llm.replay"
+    owner = "llm"
+    generation: str
+    from_index: int = Field(default=0, ge=0)
+
+
+class ReplayReply(Reply):
+    """Pieces in order, the first being number `from_index`."""
+
+    from_index: int
+    pieces: list[str]
+    finished: bool
+
+
+Replay.reply = ReplayReply
+
+
+class Submit(Command):
+    """A line typed by a person at this machine; input sanitises it and publishes `chat.message`."""
+
+    type = "input.submit"
+    owner = "input"
+    text: str
+    author: str = "you"
+    channel: Literal["terminal", "script", "api"] = "terminal"
+
+
+class SubmitReply(Reply):
+    """Id of the `chat.message` that was published."""
+
+    message_id: str
+
+
+Submit.reply = SubmitReply
+
+
+class Say(Command):
+    """Have her say exactly this, next in line; it passes the gate like anything else."""
+
+    type = "director.say"
+    owner = "director"
+    text: str = Field(min_length=1, max_length=MAX_TEXT_CHARS)
+    mood: MoodName = "neutral"
+
+
+class SayReply(Reply):
+    """The turn in which it will be said."""
+
+    turn: str
+
+
+Say.reply = SayReply
+
+
+class Interrupt(Command):
+    """Stop the current turn: model, voice and captions; what was heard stays in her memory."""
+
+    type = "director.interrupt"
+    owner = "director"
+    reason: str = Field(default="", max_length=200)
+
+
+class Panic(Command):
+    """Silence at once: interrupt, forget the queue, and stay mute until `muted` is sent false."""
+
+    type = "director.panic"
+    owner = "director"
+    muted: bool = True
+
+
+class Speak(Command):
+    """Say one chunk of a turn after those before it; only the director sends this, after its gate."""
+
+    type = "tts.speak"
+    owner = "tts"
+    turn: str
+    epoch: int
+    chunk: int = Field(ge=0)
+    text: str = Field(max_length=MAX_TEXT_CHARS)
+    mood: MoodName = "neutral"
+    last: bool = False
+    """Nothing follows in this turn; with empty `text` it only closes the turn."""
+
+
+class StopSpeech(Command):
+    """Fall silent and drop everything of turns below `epoch`."""
+
+    type = "tts.stop"
+    owner = "tts"
+    epoch: int
+
+
+class StopShow(Command):
+    """End the show in order."""
+
+    type = "sys.stop"
+    owner = "launcher"
+
+
+class Restart(Command):
+    """Stop one service and start it again."""
+
+    type = "sys.restart"
+    owner = "launcher"
+    service: str
+
+
+COMMANDS: dict[str, type[Command]] = {
+    command.type: command
+    for command in (
+        Snapshot, Forget, ServiceStop, Generate, Cancel, Replay, Submit, Say, Interrupt, Panic, Speak,
+        StopSpeech, StopShow, Restart,
+    )
+}  # fmt: skip
+"""Every command by its wire name."""

@@ -1,0 +1,232 @@
+"""The settings of the whole stack, one model a section, and how they are read: flag over environment over toml over default."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Folder of the checkout: configs, logs and examples lie here."""
+DEFAULT_CONFIG = ROOT / "configs" / "stack.toml"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ConfigError(Exception):
+    """One sentence for people: which key of which file is wrong and what would be right."""
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, so that a typing mistake never passes silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BusSettings(Section):
+    """The three public addresses; anything but loopback needs `keys_dir`."""
+
+    publish: str = "tcp://127.0.0.1:7700"
+    """Publishers connect here."""
+    subscribe: str = "tcp://127.0.0.1:7701"
+    """Subscribers connect here."""
+    commands: str = "tcp://127.0.0.1:7702"
+    """Requests and replies pass here."""
+    keys_dir: str = ""
+    """Folder of CURVE certificates (`python -m services.bus --make-keys DIR`); required off loopback."""
+
+
+class LlmSettings(Section):
+    """The model and how much machine it may take."""
+
+    model: str = "smollm2-135m"
+    """A preset of `configs/models/` or a path to a GGUF file, a hub folder or an Akane checkpoint."""
+    device: str = "auto"
+    """`auto`, `cuda`, `cuda:1`, `mps` or `cpu`."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: int = Field(default=0, ge=0, le=256)
+    """CPU threads; 0 takes the physical cores."""
+    context: int = Field(default=2048, ge=64, le=1_000_000)
+    """Tokens of KV cache a slot, at most the model's own."""
+    slots: int = Field(default=2, ge=1, le=64)
+    """Conversations held in the cache at once."""
+    queue_limit: int = Field(default=16, ge=1, le=10_000)
+    prefill_chunk: int = Field(default=256, ge=16, le=8192)
+
+
+class DirectorSettings(Section):
+    """The conversation."""
+
+    persona: str = "akane"
+    """A file of `configs/personas/` or a path to one."""
+    queue_limit: int = Field(default=50, ge=1, le=10_000)
+    history_turns: int = Field(default=6, ge=0, le=1_000)
+    """Earlier exchanges sent along with a new message."""
+    blocklist: str = ""
+    """A text file of words and phrases, one a line, never answered and never voiced; added to the built-in list."""
+    seed: int | None = None
+    """Makes replies repeatable, for tests and recordings."""
+
+
+class InputSettings(Section):
+    """Where lines come from."""
+
+    stdin: bool = False
+    """Read lines from standard input (the launcher's `--plain`)."""
+    script: str = ""
+    """A text file whose lines are typed one after the other, each answered before the next."""
+    twitch: str = ""
+    """Channel whose chat is read, without an account."""
+    twitch_server: str = "irc.chat.twitch.tv:6697"
+    twitch_tls: bool = True
+    twitch_ca: str = ""
+    """Certificate authority file; empty uses the system's."""
+    max_chars: int = Field(default=500, ge=1, le=2_000)
+    """Longest message taken from a stream chat; longer ones are cut. Typed lines may have 2,000."""
+
+
+class TtsSettings(Section):
+    """The voice and the sound device."""
+
+    voice: Literal["neural", "pyttsx3", "silent"] = "neural"
+    device: Literal["auto", "null"] = "auto"
+    """`auto` is the system's default output; `null` plays to nowhere at the right speed."""
+    mute: bool = False
+    """Speak in real time without sound: mouth and captions go on."""
+    audio_out: str = ""
+    """Folder that gets what was spoken, one WAV a turn."""
+    buffer_ms: int = Field(default=40, ge=5, le=500)
+    output_offset_ms: int = Field(default=0, ge=-500, le=2_000)
+    """Extra delay of the loudspeaker (Bluetooth, capture card), for mouth and captions."""
+    rate: float = Field(default=1.0, ge=0.5, le=2.0)
+    volume: float = Field(default=1.0, ge=0.0, le=2.0)
+
+
+class DashboardSettings(Section):
+    """The terminal."""
+
+    plain: bool = False
+    """Print lines instead of drawing a screen; what works in a pipe."""
+
+
+class LauncherSettings(Section):
+    """Which processes make the show, in starting order (stopping is the reverse, bus last)."""
+
+    services: list[str] = ["bus", "llm", "tts", "director", "input", "dashboard"]
+    log_dir: str = "logs"
+
+
+class Settings(Section):
+    """All of `configs/stack.toml`."""
+
+    bus: BusSettings = BusSettings()
+    llm: LlmSettings = LlmSettings()
+    director: DirectorSettings = DirectorSettings()
+    input: InputSettings = InputSettings()
+    tts: TtsSettings = TtsSettings()
+    dashboard: DashboardSettings = DashboardSettings()
+    launcher: LauncherSettings = LauncherSettings()
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Parse a toml file; ConfigError names the file when it is missing, not UTF-8 or malformed."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no file {path}: check the path.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text: save it as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid toml: {error}.") from None
+
+
+def validate(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
+    """Build `model` from `data`; the ConfigError names the key and `where` it stands (a file, usually)."""
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        raise ConfigError(_sentence(model, error, where)) from None
+
+
+def load_settings(
+    path: Path | None = None, overrides: Iterable[str] = (), env: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings from a toml file, the environment (`AKANE_LLM_MODEL=…`) and `section.key=value` overrides.
+
+    Without `path` the checkout's `configs/stack.toml` is read when it exists. Raises ConfigError.
+    """
+    if path is None and DEFAULT_CONFIG.exists():
+        path = DEFAULT_CONFIG
+    data: dict[str, Any] = load_toml(path) if path else {}
+    settings = validate(Settings, data, str(path))
+    environ = os.environ if env is None else env
+    layers: list[tuple[str, str, str, str]] = []
+    for section_name, section_field in Settings.model_fields.items():
+        section = section_field.annotation
+        assert isinstance(section, type) and issubclass(section, Section)
+        for key in section.model_fields:
+            variable = f"AKANE_{section_name}_{key}".upper()
+            if variable in environ:
+                layers.append((section_name, key, environ[variable], f"the environment variable {variable}"))
+    for override in overrides:
+        dotted, equals, value = override.partition("=")
+        section_name, dot, key = dotted.strip().partition(".")
+        if not (equals and dot):
+            raise ConfigError(f"--set takes section.key=value, not {override!r}.")
+        layers.append((section_name, key, value, "--set"))
+    merged = settings.model_dump()
+    for section_name, key, value, where in layers:
+        if not isinstance(merged.get(section_name), dict):
+            raise ConfigError(_unknown(f"section {section_name!r}", section_name, merged, where))
+        merged[section_name][key] = _parse(value, merged[section_name].get(key))
+        settings = validate(Settings, merged, where)
+    return settings
+
+
+def _parse(value: str, present: Any) -> Any:
+    """Strings stay strings; lists split at commas; the rest is left to pydantic's own reading of text."""
+    if isinstance(present, list):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return None if present is None and value == "" else value
+
+
+def _sentence(model: type[BaseModel], error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    dotted = ".".join(location)
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(model, location[:-1])
+        return _unknown(f"key {dotted!r}", location[-1], known, where)
+    if first["type"] == "missing":
+        return f"The key {dotted!r} is missing in {where}."
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    return f"The key {dotted!r} in {where} is {first['input']!r}: {reason}."
+
+
+def _unknown(what: str, name: str, known: Iterable[str], where: str) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}."
+    return f"Unknown {what} in {where}: {hint}"
+
+
+def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
