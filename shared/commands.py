@@ -23,7 +23,7 @@ class Command(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    type: ClassVar[str]
+    wire_name: ClassVar[str]
     owner: ClassVar[str]
     """Name of the service that obeys; `*` means any service, named by the sender."""
     reply: ClassVar[type[Reply]] = Reply
@@ -32,7 +32,7 @@ class Command(BaseModel):
 class Snapshot(Command):
     """Retained messages of the topics that start with one of `topics` (all when empty)."""
 
-    type = "bus.snapshot"
+    wire_name = "bus.snapshot"
     owner = "bus"
     topics: list[str] = []
 
@@ -49,7 +49,7 @@ Snapshot.reply = SnapshotReply
 class Forget(Command):
     """Drop the retained state of a process that died for good, so that late joiners do not see a ghost."""
 
-    type = "bus.forget"
+    wire_name = "bus.forget"
     owner = "bus"
     source: str
     session: str
@@ -58,7 +58,7 @@ class Forget(Command):
 class ServiceStop(Command):
     """Leave in order: finish what is safe to finish, then exit 0."""
 
-    type = "service.stop"
+    wire_name = "service.stop"
     owner = "*"
 
 
@@ -74,7 +74,7 @@ class ChatTurn(BaseModel):
 class Generate(Command):
     """Run the model once. Accepted at once; the text arrives as `llm.token` and ends with `llm.finished`."""
 
-    type = "llm.generate"
+    wire_name = "llm.generate"
     owner = "llm"
     generation: str = Field(min_length=1, max_length=128)
     messages: list[ChatTurn] = Field(min_length=1, max_length=1_000)
@@ -109,7 +109,7 @@ Generate.reply = GenerateReply
 class Cancel(Command):
     """End one generation, or every generation of turns older than `below_epoch`."""
 
-    type = "llm.cancel"
+    wire_name = "llm.cancel"
     owner = "llm"
     generation: str | None = None
     below_epoch: int | None = None
@@ -127,7 +127,7 @@ Cancel.reply = CancelReply
 class Replay(Command):
     """The pieces of a generation from `from_index` on; kept for 60 s after its end."""
 
-    type = "llm.replay"
+    wire_name = "llm.replay"
     owner = "llm"
     generation: str
     from_index: int = Field(default=0, ge=0)
@@ -147,7 +147,7 @@ Replay.reply = ReplayReply
 class Submit(Command):
     """A line typed by a person at this machine; input sanitises it and publishes `chat.message`."""
 
-    type = "input.submit"
+    wire_name = "input.submit"
     owner = "input"
     text: str
     author: str = "you"
@@ -166,7 +166,7 @@ Submit.reply = SubmitReply
 class Say(Command):
     """Have her say exactly this, next in line; it passes the gate like anything else."""
 
-    type = "director.say"
+    wire_name = "director.say"
     owner = "director"
     text: str = Field(min_length=1, max_length=MAX_TEXT_CHARS)
     mood: MoodName = "neutral"
@@ -184,7 +184,7 @@ Say.reply = SayReply
 class Interrupt(Command):
     """Stop the current turn: model, voice and captions; what was heard stays in her memory."""
 
-    type = "director.interrupt"
+    wire_name = "director.interrupt"
     owner = "director"
     reason: str = Field(default="", max_length=200)
 
@@ -192,7 +192,7 @@ class Interrupt(Command):
 class Panic(Command):
     """Silence at once: interrupt, forget the queue, and stay mute until `muted` is sent false."""
 
-    type = "director.panic"
+    wire_name = "director.panic"
     owner = "director"
     muted: bool = True
 
@@ -200,7 +200,7 @@ class Panic(Command):
 class Speak(Command):
     """Say one chunk of a turn after those before it; only the director sends this, after its gate."""
 
-    type = "tts.speak"
+    wire_name = "tts.speak"
     owner = "tts"
     turn: str
     epoch: int
@@ -214,7 +214,7 @@ class Speak(Command):
 class StopSpeech(Command):
     """Fall silent and drop everything of turns below `epoch`."""
 
-    type = "tts.stop"
+    wire_name = "tts.stop"
     owner = "tts"
     epoch: int
 
@@ -222,20 +222,20 @@ class StopSpeech(Command):
 class StopShow(Command):
     """End the show in order."""
 
-    type = "sys.stop"
+    wire_name = "sys.stop"
     owner = "launcher"
 
 
 class Restart(Command):
     """Stop one service and start it again."""
 
-    type = "sys.restart"
+    wire_name = "sys.restart"
     owner = "launcher"
     service: str
 
 
 COMMANDS: dict[str, type[Command]] = {
-    command.type: command
+    command.wire_name: command
     for command in (
         Snapshot, Forget, ServiceStop, Generate, Cancel, Replay, Submit, Say, Interrupt, Panic, Speak,
         StopSpeech, StopShow, Restart,

@@ -1,4 +1,7 @@
-"""The settings of the whole stack, one model a section, and how they are read: flag over environment over toml over default."""
+"""The settings of the whole stack, one model a section.
+
+Read with this precedence: flag, environment, toml file, default.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,7 @@ class DirectorSettings(Section):
     history_turns: int = Field(default=6, ge=0, le=1_000)
     """Earlier exchanges sent along with a new message."""
     blocklist: str = ""
-    """A text file of words and phrases, one a line, never answered and never voiced; added to the built-in list."""
+    """A text file of words and phrases, one a line, never answered or voiced; adds to the built-in list."""
     seed: int | None = None
     """Makes replies repeatable, for tests and recordings."""
 
@@ -175,7 +178,8 @@ def load_settings(
     layers: list[tuple[str, str, str, str]] = []
     for section_name, section_field in Settings.model_fields.items():
         section = section_field.annotation
-        assert isinstance(section, type) and issubclass(section, Section)
+        assert isinstance(section, type)
+        assert issubclass(section, Section)
         for key in section.model_fields:
             variable = f"AKANE_{section_name}_{key}".upper()
             if variable in environ:

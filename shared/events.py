@@ -1,4 +1,4 @@
-"""Every payload that passes over the bus, one frozen model each; `shared/topics.py` says who publishes which."""
+"""Every payload that passes over the bus, one frozen model each (`shared/topics.py`: who publishes which)."""
 
 from __future__ import annotations
 

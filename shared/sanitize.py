@@ -1,4 +1,7 @@
-"""Text from people is made harmless once, at the door: no control characters, escape codes, bidi tricks or endless marks."""
+"""Text from people is made harmless once, at the door.
+
+No control characters, escape codes, bidirectional tricks or towers of combining marks get past it.
+"""
 
 from __future__ import annotations
 
