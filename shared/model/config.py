@@ -1,4 +1,4 @@
-"""The shape of a GPT: Akane's own sizes by default, and the flags that turn the same class into a Llama-family model."""
+"""The shape of a GPT: Akane's own sizes by default, and the flags that make it a Llama-family model."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ class GPTConfig:
     """Sizes and family flags of one model. Raises ValueError with one sentence when they cannot be a model.
 
     `head_dim` and `intermediate_size` of None mean n_embd / n_head, and mlp_ratio * n_embd rounded up to a
-    multiple of 256. `rope_interleaved` tells whether a rotary pair is (2i, 2i+1), as in Akane and in Llama GGUF
-    files, or (i, i + head_dim/2), as in the hub's files. Ids from `token_limit` on have no token: never sampled.
+    multiple of 256. `rope_interleaved` tells whether a rotary pair is (2i, 2i+1), as in Akane and in Llama
+    GGUF files, or (i, i + head_dim/2), as in the hub's files. Ids from `token_limit` on have no token and are
+    never sampled.
     """
 
     block_size: int = 1024
@@ -99,9 +100,8 @@ class GPTConfig:
                 )
         for name, known in (("qk_norm", get_args(QkNorm)), ("rope_dtype", get_args(RopeDtype))):
             if getattr(self, name) not in known:
-                raise ValueError(
-                    f"model config: {name} must be one of {', '.join(known)}, not {_short(getattr(self, name))}"
-                )
+                got = _short(getattr(self, name))
+                raise ValueError(f"model config: {name} must be one of {', '.join(known)}, not {got}")
         if self.token_limit is not None and (type(self.token_limit) is not int or self.token_limit < 1):
             raise ValueError(f"model config: token_limit must be positive, not {_short(self.token_limit)}")
 
@@ -133,7 +133,7 @@ class GPTConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GPTConfig:
-        """Build from a checkpoint's config; an unknown field is refused, for it would change the computation."""
+        """Build from a checkpoint's config; an unknown field is refused: it would change what is computed."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(_short(name) for name in values if name not in known)
         if unknown:
