@@ -1,0 +1,60 @@
+"""SHA-256 of large files, remembered beside the cache so that an unchanged file is hashed only once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from shared.model.presets import cache_dir
+
+CHUNK_BYTES = 1 << 20
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes, taken from its stamp when size and modification time are still the same.
+
+    Raises OSError when the file cannot be read. A cache that cannot be written only costs time.
+    """
+    status = path.stat()
+    stamp_path = _stamp_path(path)
+    facts = {"path": str(path.resolve()), "size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    try:
+        stamp = json.loads(stamp_path.read_text(encoding="utf-8"))
+        if {key: stamp[key] for key in facts} == facts and len(stamp["sha256"]) == 64:
+            return str(stamp["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    write_stamp(path, digest.hexdigest())
+    return digest.hexdigest()
+
+
+def write_stamp(path: Path, sha256: str) -> None:
+    """Remember the hash of a file as it is now."""
+    status = path.stat()
+    stamp = {
+        "path": str(path.resolve()),
+        "size_bytes": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "sha256": sha256,
+    }
+    target = _stamp_path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(stamp, file)
+        os.replace(name, target)
+    except OSError:
+        pass
+
+
+def _stamp_path(path: Path) -> Path:
+    key = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return cache_dir() / "stamps" / f"{key}.json"
