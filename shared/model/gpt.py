@@ -170,7 +170,7 @@ class GPT(nn.Module):
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
     ) -> GPT:
-        """A model in eval mode from named tensors, converted one at a time: a generator of pairs needs no copy.
+        """A model in eval mode from named tensors, one converted at a time: a generator needs no copy.
 
         `dtype` None keeps each tensor's own. Raises ValueError in one sentence when a tensor is missing,
         unknown, or of another shape.

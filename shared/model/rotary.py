@@ -38,7 +38,7 @@ class RotaryEmbedding(nn.Module):
         return self
 
     def rows(self, starts: list[int], length: int) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of positions start .. start+length of each batch row, (1 or B, 1, length, size)."""
+        """Cosines and sines of positions start .. start+length of each row, (1 or B, 1, length, size)."""
         if len(set(starts)) == 1:
             at = slice(starts[0], starts[0] + length)
             return self.cos[at][None, None], self.sin[at][None, None]

@@ -114,7 +114,7 @@ class Sampler:
     __slots__ = ("generated", "n_tokens", "params", "random")
 
     def __init__(self, params: SamplingParams, n_tokens: int, seed: int | None = None) -> None:
-        """`n_tokens`: ids from there on have no token and are never chosen. `seed` None: differs every time."""
+        """`n_tokens`: ids from there on are never chosen. `seed` None: differs every time."""
         self.params = params
         self.n_tokens = n_tokens
         self.random = random.Random(seed)
