@@ -1,0 +1,190 @@
+"""Continuous batching over a few cache rows: one `step` at a time, no bus, no threads, a clock passed in."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from torch import Tensor
+
+from services.llm.generation import Ended, Generation, Piece, Request
+from services.llm.rows import Rows
+from shared.clock import Clock, monotonic
+from shared.events import EndReason
+from shared.model.generate import decode, prefill
+from shared.model.gpt import GPT
+from shared.model.sampling import Sampler
+
+RUNNING_DELAY_S = 0.04
+"""Longest that a joining prompt may hold up streams that run, a chunk at a time."""
+SMALLEST_CHUNK = 16
+
+log = logging.getLogger(__name__)
+
+Output = Piece | Ended
+
+
+class RefusedError(ValueError):
+    """A request that will not be run, with one sentence that says why."""
+
+
+class Engine:
+    """Requests wait in line, take a free row, are prefilled in chunks, then decode together."""
+
+    def __init__(
+        self,
+        model: GPT,
+        *,
+        slots: int = 1,
+        context: int | None = None,
+        queue_limit: int = 16,
+        prefill_chunk: int = 256,
+        clock: Clock = monotonic,
+    ) -> None:
+        self.model = model
+        self.rows = Rows(model.new_cache(batch=slots, max_seq_len=context))
+        self.queue_limit = queue_limit
+        self.prefill_chunk = prefill_chunk
+        self.clock = clock
+        self.waiting: deque[Generation] = deque()
+        self.running: list[Generation] = []
+        self.prefill_tokens_per_s = 0.0
+        self.tokens_total = 0
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and reply may have together."""
+        return self.rows.cache.max_seq_len
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do anything."""
+        return bool(self.waiting or self.running)
+
+    def submit(self, request: Request) -> int:
+        """Put a request in line; returns how many are ahead of it. Raises RefusedError."""
+        active = [*self.running, *self.waiting]
+        if any(other.request.generation == request.generation for other in active):
+            raise RefusedError(f"generation {request.generation!r} exists already: choose another id")
+        if not request.tokens:
+            raise RefusedError("the prompt is empty")
+        needed = len(request.tokens) + request.max_tokens
+        if needed > self.context:
+            raise RefusedError(
+                f"{len(request.tokens)} prompt tokens and max_tokens {request.max_tokens} do not fit the context "
+                f"of {self.context}: shorten the prompt or lower max_tokens"
+            )
+        ahead = max(0, len(self.waiting) - len(self.rows.free))
+        if ahead >= self.queue_limit:
+            raise RefusedError(f"{ahead} generations are waiting already: try again later")
+        sampler = Sampler(request.params, self.model.config.n_tokens, request.seed)
+        self.waiting.append(Generation(request, self.clock(), sampler))
+        return ahead
+
+    def cancel(self, matches: Callable[[Request], bool]) -> list[Ended]:
+        """End every request that `matches`, at once; its row is free when this returns."""
+        found = [one for one in (*self.running, *self.waiting) if matches(one.request)]
+        return [self._end(generation, "cancelled") for generation in found]
+
+    def step(self) -> list[Output]:
+        """Admit, prefill one chunk of one prompt, decode one token of every stream that runs."""
+        outputs: list[Output] = []
+        now = self.clock()
+        for generation in [one for one in self.waiting if _is_overdue(one, now)]:
+            waited = f"no slot was free within {generation.request.queue_deadline_s:g} s"
+            outputs.append(self._end(generation, "lost", waited))
+        while self.waiting and self.rows.free:
+            generation = self.waiting.popleft()
+            generation.row, generation.cached_tokens = self.rows.claim(generation.request.tokens)
+            generation.filled = generation.cached_tokens
+            self.running.append(generation)
+        decoding = [one for one in self.running if one.is_decoding]
+        joining = [one for one in self.running if not one.is_decoding]
+        if joining:
+            outputs += self._prefill_chunk(joining[0], alone=not decoding)
+        if decoding:
+            outputs += self._decode(decoding)
+        return outputs
+
+    def _prefill_chunk(self, generation: Generation, alone: bool) -> list[Output]:
+        assert generation.row is not None
+        size = self.prefill_chunk
+        if not alone:
+            bearable = int(self.prefill_tokens_per_s * RUNNING_DELAY_S)
+            size = max(SMALLEST_CHUNK, min(size, bearable))
+        chunk = generation.request.tokens[generation.filled : generation.filled + size]
+        begin = self.clock()
+        try:
+            logits = prefill(self.model, self.rows.cache, generation.row, chunk)
+        except Exception as error:
+            return [self._fail(generation, error)]
+        if (spent := self.clock() - begin) > 0 and len(chunk) >= SMALLEST_CHUNK:
+            self.prefill_tokens_per_s = len(chunk) / spent
+        self.rows.extend(generation.row, chunk)
+        generation.filled += len(chunk)
+        if generation.is_decoding:
+            return self._accept(generation, logits)
+        # Prompts that join together take turns: a short one does not wait for all of a long one.
+        self.running.remove(generation)
+        self.running.append(generation)
+        return []
+
+    def _decode(self, batch: list[Generation]) -> list[Output]:
+        rows = [one.row for one in batch if one.row is not None]
+        last = [one.sampler.generated[-1] for one in batch]
+        try:
+            logits = decode(self.model, self.rows.cache, rows, last)
+        except Exception as error:
+            if len(batch) == 1:
+                return [self._fail(batch[0], error)]
+            # No row has advanced: alone, each shows whether it was the one that failed.
+            return [output for one in batch for output in self._decode([one])]
+        outputs: list[Output] = []
+        for index, generation in enumerate(batch):
+            self.rows.extend(rows[index], [last[index]])
+            outputs += self._accept(generation, logits[index])
+        return outputs
+
+    def _accept(self, generation: Generation, logits: Tensor) -> list[Output]:
+        """Choose the next token and tell what it means: text, an end, or nothing yet."""
+        request = generation.request
+        try:
+            token = generation.sampler.choose(logits)
+            stopped = token in request.stop_tokens
+            text = "" if stopped else request.text.feed(token)
+            full = len(generation.sampler.generated) >= request.max_tokens
+            stopped = stopped or request.text.stopped
+            if stopped or full:
+                text += request.text.finish()
+        except Exception as error:
+            return [self._fail(generation, error)]
+        now = self.clock()
+        if generation.first_token_s is None:
+            generation.first_token_s = now
+        generation.last_token_s = now
+        self.tokens_total += 1
+        outputs: list[Output] = []
+        if text:
+            generation.pieces.append(text)
+            count = len(generation.sampler.generated)
+            outputs.append(Piece(request, len(generation.pieces) - 1, text, count))
+        if stopped or full:
+            outputs.append(self._end(generation, "stop" if stopped else "length"))
+        return outputs
+
+    def _fail(self, generation: Generation, error: Exception) -> Ended:
+        log.error("generation %s failed", generation.request.generation, exc_info=error)
+        return self._end(generation, "error", f"{type(error).__name__}: {error}"[:300])
+
+    def _end(self, generation: Generation, reason: EndReason, error: str = "") -> Ended:
+        if generation.row is None:
+            self.waiting.remove(generation)
+        else:
+            self.running.remove(generation)
+            self.rows.release(generation.row)
+        return generation.ended(reason, self.clock(), error)
+
+
+def _is_overdue(generation: Generation, now_s: float) -> bool:
+    return now_s - generation.received_s > generation.request.queue_deadline_s
