@@ -1,0 +1,208 @@
+"""The shell of the supervisor, with real children that misbehave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.lifecycle import Lifecycle
+from shared.process import LIFELINE_ENV, Lifeline, Process, Spec, last_line
+from shared.runs import KEPT_RUNS, open_run
+from shared.supervisor import Supervisor
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and process groups are POSIX")
+
+SAY = "import sys, os, signal; say = lambda text: (sys.stderr.write(text + '\\n'), sys.stderr.flush());"
+NODES = {
+    "crashes": SAY + "say('the disk is on fire'); sys.exit(3)",
+    "bad_config": SAY + 'say(\'{"level": "error", "message": "There is no model x."}\'); sys.exit(2)',
+    "hangs": SAY + "say('up'); signal.pause()",
+    "ignores_term": SAY
+    + "signal.signal(signal.SIGTERM, signal.SIG_IGN); say('up')\nwhile True: signal.pause()",
+    "has_child": SAY + "import subprocess; child = subprocess.Popen([sys.executable, '-c',"
+    " 'import signal; signal.signal(15, signal.SIG_IGN); signal.pause()']);"
+    " say(str(child.pid)); signal.pause()",
+    "leaves_child": SAY + "import subprocess; child = subprocess.Popen([sys.executable, '-c',"
+    " 'import signal; signal.pause()']); say(str(child.pid))",
+    "floods": SAY + "line = 'x' * 1023 + '\\n'\nfor _ in range(102_400): sys.stdout.write(line)\n"
+    "sys.stdout.flush(); say('done')",
+    "watches_lifeline": SAY + f"say('up'); os.read(int(os.environ['{LIFELINE_ENV}']), 1); sys.exit(0)",
+    "reads_stdin": SAY + "say(repr(sys.stdin.read())); sys.exit(0)",
+}
+
+
+def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Poll until true; the deadline is for failure only."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture
+def lifeline() -> Iterator[Lifeline]:
+    line = Lifeline()
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path, lifeline: Lifeline) -> Iterator[Callable[[str], Process]]:
+    started: list[Process] = []
+
+    def start(node: str) -> Process:
+        spec = Spec(node, (sys.executable, "-c", NODES[node]))
+        process = Process(spec, tmp_path / f"{node}.log", lifeline, os.environ)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            until(lambda: process.poll() is not None)  # noqa: B023
+
+
+def test_a_crash_leaves_its_code_and_last_words(start):
+    process = start("crashes")
+    until(lambda: process.poll() is not None)
+    assert (process.poll(), process.last_line()) == (3, "the disk is on fire")
+
+
+def test_last_words_are_those_of_this_start_and_of_a_record_its_message(start):
+    first = start("crashes")
+    until(lambda: first.poll() is not None)
+    second = start("crashes")
+    assert second.last_line() in ("", "the disk is on fire")
+    until(lambda: second.poll() is not None)
+    process = start("bad_config")
+    until(lambda: process.poll() is not None)
+    assert (process.poll(), process.last_line()) == (2, "There is no model x.")
+
+
+def test_sigterm_may_be_ignored_but_not_the_kill(start):
+    process = start("ignores_term")
+    until(lambda: process.last_line() == "up")
+    process.terminate()
+    assert process.poll() is None
+    process.kill()
+    until(lambda: process.poll() == -signal.SIGKILL)
+
+
+def test_the_kill_takes_the_whole_group(start):
+    process = start("has_child")
+    until(process.last_line)
+    grandchild = int(process.last_line())
+    process.kill()
+    until(lambda: process.poll() is not None and gone(grandchild))
+
+
+def test_what_a_finished_process_left_behind_is_ended(start):
+    process = start("leaves_child")
+    until(lambda: process.poll() is not None)
+    until(lambda: gone(int(process.last_line())))
+
+
+def test_a_killed_process_leaves_no_zombie(start):
+    process = start("hangs")
+    until(lambda: process.last_line() == "up")
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: process.poll() is not None)
+    assert not psutil.pid_exists(process.pid)
+
+
+def test_a_stopped_process_dies_of_the_kill_all_the_same(start):
+    process = start("hangs")
+    until(lambda: process.last_line() == "up")
+    os.kill(process.pid, signal.SIGSTOP)
+    until(process.suspended)
+    process.kill()
+    until(lambda: process.poll() == -signal.SIGKILL)
+
+
+def test_a_hundred_megabytes_of_log_block_nobody(start, tmp_path):
+    process = start("floods")
+    until(lambda: process.poll() is not None, 60)
+    log = tmp_path / "floods.log"
+    assert log.stat().st_size > 100_000_000
+    begun = time.perf_counter()
+    assert process.last_line() == "done"
+    assert time.perf_counter() - begun < 0.1, "only the tail is read"
+
+
+def test_the_lifeline_ends_when_its_owner_does(start, lifeline):
+    process = start("watches_lifeline")
+    until(lambda: process.last_line() == "up")
+    assert process.poll() is None
+    lifeline.close()
+    until(lambda: process.poll() == 0)
+
+
+def test_children_hold_neither_the_terminal_nor_standard_input(start):
+    process = start("reads_stdin")
+    assert os.getsid(process.pid) != os.getsid(0)
+    until(lambda: process.poll() is not None)
+    assert process.last_line() == "''"
+
+
+def test_the_supervisor_repairs_real_processes(start):
+    lifecycles = [Lifecycle("hangs"), Lifecycle("crashes"), Lifecycle("bad_config")]
+    children: dict[str, list[Process]] = {}
+
+    def spawn(name: str) -> Process:
+        children.setdefault(name, []).append(start(name))
+        return children[name][-1]
+
+    supervisor = Supervisor(
+        lifecycles, spawn, lambda name: supervisor.escalate(name), time.monotonic, "hangs"
+    )
+    supervisor.start()
+
+    def turn() -> None:
+        supervisor.poll()
+        hub = children["hangs"][-1]
+        if hub.last_line() == "up":
+            supervisor.beat("hangs", hub.pid, str(hub.pid), "ready")
+
+    def seen(name: str, state: str) -> bool:
+        turn()
+        return supervisor.processes[name].state == state
+
+    until(lambda: seen("bad_config", "failed"))
+    assert supervisor.processes["bad_config"].detail == "There is no model x."
+    until(lambda: seen("crashes", "backoff") and len(children["crashes"]) > 1)
+    os.kill(children["hangs"][0].pid, signal.SIGKILL)
+    until(lambda: turn() is None and len(children["hangs"]) > 1 and seen("hangs", "ready"))
+    supervisor.stop([])
+    until(lambda: supervisor.poll() is not None and supervisor.stopped)
+    assert all(gone(child.pid) for started in children.values() for child in started)
+
+
+def test_runs_are_kept_ten_deep_and_latest_leads_to_the_newest(tmp_path):
+    (tmp_path / "notes").mkdir()
+    for number in range(12):
+        (tmp_path / f"20250101-0000{number:02}-1").mkdir()
+    run = open_run(tmp_path)
+    kept = sorted(each.name for each in tmp_path.iterdir() if each.name.startswith("2"))
+    assert len(kept) == KEPT_RUNS
+    assert kept[-1] == run.name
+    assert (tmp_path / "notes").exists()
+    assert (tmp_path / "latest").resolve() == run.resolve()
+
+
+def test_a_log_that_is_not_there_says_nothing(tmp_path):
+    assert last_line(tmp_path / "none.log") == ""
