@@ -1,0 +1,1 @@
+"""The bus process: owns the public addresses."""
