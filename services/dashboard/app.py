@@ -1,0 +1,267 @@
+"""The screen: chat on the left, figures and health on the right, the input line below."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.driver import Driver
+from textual.events import Resize
+from textual.widgets import Input, Static
+
+from services.dashboard import lines
+from services.dashboard.chat import Chat
+from services.dashboard.feed import Answer, Feed
+from services.dashboard.prompt import Prompt
+from services.dashboard.state import DashboardState, cleared
+from services.dashboard.words import printable
+from shared.commands import MAX_TEXT_CHARS, Command, Interrupt, Panic, Submit
+
+CHAT_PERIOD_S = 1 / 30
+PANEL_PERIOD_S = 0.5
+WIDE_COLUMNS = 90
+PANEL_COLUMNS = 42
+FAREWELLS = ("quit", "exit", "q")
+_HINTS = (("Enter", "send"), ("Esc", "interrupt"), ("F2", "mute"), ("PgUp/PgDn", "scroll"), ("F3", "figures"),
+          ("^L", "clear"), ("^Z", "suspend"), ("^C", "quit"))  # fmt: skip
+
+
+class DashboardApp(App[int]):
+    """Draws the feed's newest state, at most 30 times a second, and hands what is typed to it."""
+
+    CSS = f"""
+    Screen {{ background: {lines.GROUND}; color: {lines.INK}; layout: vertical; overflow: hidden; }}
+    #header, #summary, #hints, #notice {{ height: 1; width: 100%; }}
+    #header {{ background: #1e1416; }}
+    #summary {{ background: #1e1416; display: none; }}
+    #notice {{ color: {lines.WARN}; padding: 0 1; display: none; height: auto; max-height: 3; }}
+    #middle {{ height: 1fr; }}
+    #left {{ width: 1fr; height: 100%; }}
+    #chat {{ height: 1fr; padding: 0 1; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1;
+        scrollbar-color: #5a2a30; scrollbar-color-hover: {lines.MADDER};
+        scrollbar-color-active: {lines.MADDER};
+        scrollbar-background: {lines.GROUND}; scrollbar-background-hover: {lines.GROUND};
+        scrollbar-background-active: {lines.GROUND}; }}
+    #waiting {{ height: auto; max-height: 3; padding: 0 1; display: none; }}
+    #side {{ width: {PANEL_COLUMNS}; height: 100%; padding: 0 1; border-left: vkey #3a2629; overflow-y: auto;
+        scrollbar-size-vertical: 1; }}
+    #panel {{ height: auto; }}
+    #prompt {{ height: 3; border: round #7c2f38; background: {lines.GROUND}; padding: 0 1; }}
+    #prompt:focus {{ border: round {lines.MADDER}; }}
+    .narrow #summary {{ display: block; }}
+    .narrow #side {{ display: none; }}
+    .narrow.figures #side {{ display: block; width: 1fr; border-left: none; }}
+    .narrow.figures #left {{ display: none; }}
+    """
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS = [
+        Binding("ctrl+c,ctrl+q", "leave", priority=True),
+        Binding("escape,ctrl+x", "interrupt", priority=True),
+        Binding("f2,ctrl+p", "panic", priority=True),
+        Binding("f3", "figures", priority=True),
+        Binding("ctrl+l", "clear", priority=True),
+        Binding("ctrl+z", "suspend_process", priority=True),
+        Binding("pageup", "scroll_chat(-1)", priority=True),
+        Binding("pagedown", "scroll_chat(1)", priority=True),
+        Binding("ctrl+end", "follow", priority=True),
+    ]
+
+    def __init__(self, feed: Feed, driver_class: type[Driver] | None = None) -> None:
+        super().__init__(driver_class=driver_class)
+        self.feed = feed
+        self.muted = False
+        self.animation_level = "none"
+        self._chat_pace = Pace(self, CHAT_PERIOD_S, self._draw_chat)
+        self._panel_pace = Pace(self, PANEL_PERIOD_S, self._draw_panel)
+        self._drawn: dict[str, Text] = {}
+        self._state = DashboardState()
+        self._hidden: frozenset[str] = frozenset()
+
+    def compose(self) -> ComposeResult:
+        """The widgets, top to bottom."""
+        yield Static(id="header")
+        yield Static(id="summary")
+        with Horizontal(id="middle"):
+            with Vertical(id="left"):
+                yield Chat(id="chat")
+                yield Static(id="waiting")
+            with Vertical(id="side"):
+                yield Static(id="panel")
+        yield Static(id="notice")
+        yield Prompt(id="prompt")
+        yield Static(id="hints")
+
+    def on_mount(self) -> None:
+        """Start listening to the feed."""
+        self.chat = self.query_one("#chat", Chat)
+        self.prompt = self.query_one("#prompt", Prompt)
+        self.prompt.focus()
+        self._event_loop = asyncio.get_running_loop()
+        self.feed.notify = self._notified
+        self._take()
+
+    def on_resize(self, event: Resize) -> None:
+        """Below 90 columns the right side folds into a line under the header."""
+        self.screen.set_class(event.size.width < WIDE_COLUMNS, "narrow")
+        self._draw_panel()
+        self._draw_hints(event.size.width)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Send the line; it leaves the input at once and comes back when it is refused."""
+        text = event.value.strip()
+        if not text:
+            return
+        if text.lower() in FAREWELLS:
+            self.action_leave()
+            return
+        if len(text) > MAX_TEXT_CHARS:
+            self._say(f"That line has {len(text):,} characters; at most {MAX_TEXT_CHARS:,} fit: shorten it.")
+            return
+        self._say("")
+        self.prompt.history.add(text)
+        self.prompt.value = ""
+        self.chat.scroll_end(animate=False)
+        self.feed.send(Submit(text=text))
+
+    def on_input_changed(self) -> None:
+        """A sentence about the last line has been read by then."""
+        if self.prompt.value:
+            self._say("")
+
+    def action_leave(self) -> None:
+        """End the show: exit code 0 tells the launcher so."""
+        self.exit(0)
+
+    def action_interrupt(self) -> None:
+        """Have her stop talking now."""
+        self.feed.send(Interrupt(reason="the terminal"))
+
+    def action_panic(self) -> None:
+        """Mute her at once, or let her speak again."""
+        self.feed.send(Panic(muted=not self.muted))
+
+    def action_figures(self) -> None:
+        """In a narrow terminal: the figures instead of the chat, and back."""
+        self.screen.toggle_class("figures")
+
+    def action_clear(self) -> None:
+        """Empty the chat on this screen; nobody else's."""
+        kept = {e.turn for e in cleared(self._state).exchanges}
+        self._hidden = frozenset(e.turn for e in self._state.exchanges) - kept
+        self._draw_chat()
+
+    def action_scroll_chat(self, pages: int) -> None:
+        """A page up (-1) or down (1)."""
+        self.chat.scroll_relative(y=pages * max(1, self.chat.size.height - 2), animate=False)
+
+    def action_follow(self) -> None:
+        """To the end of the chat, and stay there."""
+        self.chat.scroll_end(animate=False)
+
+    def action_suspend_process(self) -> None:
+        """Suspend the whole foreground job, launcher included, as the terminal's own Ctrl-Z does."""
+        if hasattr(signal, "SIGTSTP") and self._driver is not None and self._driver.can_suspend:
+            os.kill(0, signal.SIGTSTP)
+
+    def _notified(self) -> None:
+        """Called by the bus thread."""
+        # Not call_later alone: from a signal handler (SIGTERM) that would not wake the event loop.
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody draws any more
+            self._event_loop.call_soon_threadsafe(self.call_later, self._take)
+
+    def _take(self) -> None:
+        if self.feed.closed:
+            self.exit(0)
+            return
+        for answer in self.feed.take_answers():
+            self._answered(answer)
+        state, before = self.feed.take_state(), self._state
+        self._state = state
+        if state.exchanges is not before.exchanges or state.waiting is not before.waiting:
+            self._chat_pace.run()
+        self._panel_pace.run(now=state.phase != before.phase)
+
+    def _answered(self, answer: Answer) -> None:
+        command: Command = answer.command
+        if answer.reply is None:
+            self._say(answer.sentence)
+            if isinstance(command, Submit) and not self.prompt.value:
+                with self.prevent(Input.Changed):
+                    self.prompt.value = command.text
+                self.prompt.cursor_position = len(command.text)
+        elif isinstance(command, Panic):
+            self.muted = command.muted
+            self._draw_panel()
+
+    def _say(self, sentence: str) -> None:
+        notice = self.query_one("#notice", Static)
+        if notice.display or sentence:
+            notice.display = bool(sentence)
+            notice.update(Text(printable(sentence)))
+
+    def _draw_chat(self) -> None:
+        exchanges = self._state.exchanges
+        if self._hidden:
+            exchanges = tuple(e for e in exchanges if e.turn not in self._hidden)
+        self.chat.show(exchanges)
+        width = self.query_one("#left").size.width - 2
+        waiting = lines.waiting_lines(self._state, width)
+        self._update("#waiting", Text("\n").join(waiting))
+        self.query_one("#waiting").display = bool(waiting)
+
+    def _draw_panel(self) -> None:
+        width = self.size.width
+        self._update("#header", lines.header(self._state, width, self.muted))
+        if self.screen.has_class("narrow"):
+            self._update("#summary", lines.summary(self._state, width))
+        self._update("#panel", lines.panel(self._state, PANEL_COLUMNS - 4))
+
+    def _draw_hints(self, width: int) -> None:
+        text = Text(" ", no_wrap=True)
+        for key, what in _HINTS:
+            if what != "figures" or width < WIDE_COLUMNS:
+                text.append(key, lines.MADDER).append(f" {what}  ", lines.DIM)
+        text.truncate(width)
+        self._update("#hints", text)
+
+    def _update(self, selector: str, text: Text) -> None:
+        if self._drawn.get(selector) != text:
+            self._drawn[selector] = text
+            self.query_one(selector, Static).update(text)
+
+
+class Pace:
+    """Runs `work` at most once per `period_s`, and always once after the last call."""
+
+    def __init__(self, app: App[int], period_s: float, work: Callable[[], None]) -> None:
+        self._app, self._period_s, self._work = app, period_s, work
+        self._last = 0.0
+        self._waiting = False
+
+    def run(self, now: bool = False) -> None:
+        """`work` now if it has rested long enough (or `now`), else when it has."""
+        if self._waiting and not now:
+            return
+        rest = 0.0 if now else self._last + self._period_s - time.monotonic()
+        if rest <= 0:
+            self._do()
+        else:
+            self._waiting = True
+            self._app.set_timer(rest, self._due)
+
+    def _due(self) -> None:
+        if self._waiting:
+            self._do()
+
+    def _do(self) -> None:
+        self._waiting = False
+        self._last = time.monotonic()
+        self._work()

@@ -1,0 +1,72 @@
+"""The chat: wrapped once per exchange, drawn line by line, so that a token costs one bubble and no layout."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from services.dashboard.lines import exchange_lines
+from services.dashboard.state import Exchange
+
+
+class Chat(ScrollView, can_focus=False):
+    """Exchanges above each other; follows its end unless it was scrolled up."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self._exchanges: tuple[Exchange, ...] = ()
+        self._blocks: list[tuple[Exchange, list[Text]]] = []
+        self._lines: list[Text] = []
+        self._wrapped_at = 0
+
+    @property
+    def following(self) -> bool:
+        """True while the end is in sight."""
+        return self.scroll_offset.y >= self.max_scroll_y
+
+    def show(self, exchanges: tuple[Exchange, ...]) -> None:
+        """Draw these; only what changed since the last call is wrapped and painted again."""
+        self._exchanges = exchanges
+        width = self.scrollable_content_region.width
+        if width <= 0:
+            return
+        following = self.following
+        old = self._blocks if width == self._wrapped_at else []
+        same = 0
+        while same < min(len(old), len(exchanges)) and old[same][0] is exchanges[same]:
+            same += 1
+        if same == len(old) == len(exchanges):
+            return
+        self._wrapped_at = width
+        known = {id(exchange): lines for exchange, lines in old[same:]}
+        start = sum(len(lines) for _, lines in old[:same])
+        self._blocks = old[:same]
+        del self._lines[start:]
+        for exchange in exchanges[same:]:
+            lines = known.get(id(exchange)) or exchange_lines(exchange, width)
+            self._blocks.append((exchange, lines))
+            self._lines.extend(lines)
+        self.virtual_size = Size(width, len(self._lines))
+        if following:
+            self.scroll_end(animate=False, immediate=True, force=True)
+        top = max(0, start - self.scroll_offset.y)
+        self.refresh(Region(0, top, self.size.width, max(1, self.size.height - top)))
+
+    def on_resize(self) -> None:
+        """The lines break elsewhere now."""
+        following = self.following
+        self.show(self._exchanges)
+        if following:
+            self.scroll_end(animate=False, immediate=True, force=True)
+
+    def render_line(self, y: int) -> Strip:
+        """Line `y` of what is in sight."""
+        at = self.scroll_offset.y + y
+        width = self.size.width
+        if at >= len(self._lines):
+            return Strip.blank(width, self.rich_style)
+        line = self._lines[at]
+        strip = Strip(line.render(self.app.console), line.cell_len)
+        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
