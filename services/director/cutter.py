@@ -20,33 +20,10 @@ _CLAUSES = ",;:—–،；，、：؛"
 _WIDE_CLAUSES = "；，、："
 _CLOSERS = "\"'”’»›)]}」』）】》〉"
 _TRAILING = frozenset(_STOPS + _CLOSERS)
-_NEVER_END = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "mx",
-        "dr",
-        "prof",
-        "st",
-        "mt",
-        "vs",
-        "e.g",
-        "i.e",
-        "cf",
-        "fig",
-        "approx",
-        "dept",
-        "est",
-        "gen",
-        "sgt",
-        "capt",
-        "lt",
-        "col",
-        "rev",
-        "hon",
-    ]
-)
+_NEVER_END = frozenset({
+    "mr", "mrs", "ms", "mx", "dr", "prof", "st", "mt", "vs", "e.g", "i.e", "cf", "fig", "approx", "dept",
+    "est", "gen", "sgt", "capt", "lt", "col", "rev", "hon",
+})  # fmt: skip
 """Abbreviations that are followed by more of the sentence."""
 _MAY_END = frozenset(["etc", "inc", "ltd", "co", "corp", "jr", "sr", "a.m", "p.m", "al"])
 """Abbreviations that may close a sentence: a capital letter after them decides."""

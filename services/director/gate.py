@@ -1,0 +1,174 @@
+"""Every chunk passes here before the voice: one table of rules, each with a name for the log."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from services.director import phrases
+from services.director.blocklist import Blocklist
+from services.director.persona import Persona
+
+LOOP_WORDS = 5
+"""As many words in a row, said twice in one reply, are a loop."""
+COPY_WORDS = 4
+"""A sentence of at least so many words that she said in an earlier reply is a loop too."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the gate must know beside the chunk."""
+
+    said: str = ""
+    """What passed of this reply so far."""
+    recent: tuple[str, ...] = ()
+    """Her last replies."""
+    asked: str = ""
+    """The message that is being answered."""
+    names: frozenset[str] | None = None
+    """Viewers whom she may address; None when the words are not the model's but the operator's."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`rule` names what was broken and `found` shows where; both are empty when the chunk may be voiced."""
+
+    rule: str = ""
+    found: str = ""
+
+    def __bool__(self) -> bool:
+        return not self.rule
+
+
+PASSED = Verdict()
+
+Rule = Callable[[str, str, Scene], str]
+"""(chunk, the reply with the chunk at its end, scene) -> what was found, empty when nothing."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The rules for one persona."""
+
+    persona: Persona
+    blocklist: Blocklist
+    scripts: frozenset[str] = field(init=False)
+    _rules: tuple[tuple[str, Rule], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        persona = self.persona
+        words = " ".join([persona.system, *(example.reply for example in persona.example)])
+        object.__setattr__(self, "scripts", frozenset(_scripts(words)))
+        forbidden = "|".join(rf"(?<!\w){re.escape(phrase)}(?!\w)" for phrase in persona.forbidden)
+        own = re.compile(forbidden or r"(?!)", re.IGNORECASE)
+        third = re.compile(rf"\b{re.escape(persona.name)} {phrases.THIRD_PERSON}")
+        rules: tuple[tuple[str, Rule], ...] = (
+            ("role_leak", lambda chunk, whole, scene: _found(phrases.ROLE, chunk)),
+            ("markup", lambda chunk, whole, scene: _found(phrases.MARKUP, chunk)),
+            ("assistant", lambda chunk, whole, scene: _found(phrases.ASSISTANT, whole) or _found(own, whole)),
+            ("wrong_name", self._wrong_name),
+            ("human", lambda chunk, whole, scene: _found(phrases.HUMAN, whole)),
+            ("third_person", lambda chunk, whole, scene: _found(third, whole)),
+            ("personal_data", lambda chunk, whole, scene: _found(phrases.PERSONAL, whole)),
+            ("url", lambda chunk, whole, scene: _found(phrases.URL, whole)),
+            ("invented_viewer", self._invented_viewer),
+            ("language", self._language),
+            ("loop", _loop),
+        )
+        object.__setattr__(self, "_rules", rules)
+
+    def check(self, chunk: str, scene: Scene) -> Verdict:
+        """Judge `chunk` as the continuation of `scene.said`, so that no phrase slips through at a cut."""
+        whole = f"{scene.said} {chunk.strip()}".strip()
+        blocked = self.blocklist.rule_for(whole)
+        if blocked:
+            return Verdict(blocked, chunk.strip())
+        for name, rule in self._rules:
+            found = rule(chunk, whole, scene)
+            if found:
+                return Verdict(name, found)
+        return PASSED
+
+    def refuses(self, text: str) -> str | None:
+        """The rule by which a viewer's message is not answered, or None."""
+        return self.blocklist.rule_for(text)
+
+    def _wrong_name(self, chunk: str, whole: str, scene: Scene) -> str:
+        own = self.persona.name.casefold()
+        for match in phrases.NAMED.finditer(whole):
+            if match.group(1).casefold() not in (own, *phrases.AFTER_CALL_ME):
+                return match.group()
+        for match in phrases.I_AM.finditer(whole):
+            if match.group(1).casefold() not in (own, *phrases.NOT_NAMES):
+                return match.group()
+        for match in (*phrases.GREETED.finditer(whole), *phrases.ADDRESSED.finditer(whole)):
+            if scene.names is not None and match.group(1).casefold() == own:
+                return match.group()
+        return ""
+
+    def _invented_viewer(self, chunk: str, whole: str, scene: Scene) -> str:
+        if scene.names is None:
+            return ""
+        known = " ".join([*scene.names, scene.asked, self.persona.name]).casefold()
+        for match in (*phrases.GREETED.finditer(whole), *phrases.ADDRESSED.finditer(whole)):
+            name = match.group(1).casefold()
+            if name not in phrases.NOT_NAMES and name not in known:
+                return match.group()
+        return ""
+
+    def _language(self, chunk: str, whole: str, scene: Scene) -> str:
+        letters = [_script(character) for character in chunk if character.isalpha()]
+        known = self.scripts | _scripts(scene.asked)
+        foreign = sum(script not in known for script in letters)
+        return chunk.strip() if letters and foreign > 0.3 * len(letters) else ""
+
+
+def _found(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    return match.group().strip() or "?" if match else ""
+
+
+def _loop(chunk: str, whole: str, scene: Scene) -> str:
+    before, now = _words(scene.said), _words(chunk)
+    grams = {tuple(before[i : i + LOOP_WORDS]) for i in range(len(before) - LOOP_WORDS + 1)}
+    joined = before[-(LOOP_WORDS - 1) :] + now
+    for at in range(len(joined) - LOOP_WORDS + 1):
+        gram = tuple(joined[at : at + LOOP_WORDS])
+        if gram in grams and at + LOOP_WORDS > len(joined) - len(now):
+            return " ".join(gram)
+        grams.add(gram)
+    if any(len(now) >= 4 and now[i : i + 4] == [now[i]] * 4 for i in range(len(now) - 3)):
+        return chunk.strip()
+    spoken = {_key(sentence) for sentence in _sentences(scene.said)}
+    earlier = {_key(sentence) for reply in scene.recent for sentence in _sentences(reply)}
+    for sentence in _sentences(chunk):
+        key = _key(sentence)
+        if key and (key in spoken or (len(key.split()) >= COPY_WORDS and key in earlier)):
+            return sentence
+        spoken.add(key)
+    return ""
+
+
+def _sentences(text: str) -> list[str]:
+    return [part for part in re.split(r"(?<=[.!?…。！？])\s*", text) if part.strip()]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\w'’]+", text.casefold())
+
+
+def _key(sentence: str) -> str:
+    return " ".join(_words(sentence))
+
+
+def _script(letter: str) -> str:
+    name = unicodedata.name(letter, "?").split()[0]
+    return (
+        "EAST ASIAN" if name in ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "IDEOGRAPHIC") else name
+    )
+
+
+def _scripts(text: str) -> set[str]:
+    return {_script(character) for character in text if character.isalpha()}

@@ -1,0 +1,89 @@
+"""What was said in this show, and the prompt made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.director.persona import Persona, as_line
+from shared.commands import ChatTurn
+from shared.events import ChatMessage, ChatRetracted
+from shared.sanitize import clean_name, clean_text
+
+PROMPT_CHARS = 600
+"""Of one viewer's message; more would push everything else out of a small model's context."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A message that was answered, and what of the answer was heard."""
+
+    message: ChatMessage
+    heard: str
+
+
+class Memory:
+    """Exchanges of the show, oldest first.
+
+    The prompt only ever grows at its end until `limit` exchanges are reached; then the older half goes at
+    once, so that the KV cache loses its prefix once in a while and not with every message.
+    """
+
+    def __init__(self, persona: Persona, limit: int) -> None:
+        self._persona = persona
+        self._limit = limit
+        self._exchanges: list[Exchange] = []
+        self._pinned = persona.pinned()
+
+    @property
+    def n_pinned(self) -> int:
+        """Leading turns of every prompt that are never dropped."""
+        return len(self._pinned)
+
+    def prompt(self, message: ChatMessage | None = None) -> list[ChatTurn]:
+        """Persona, examples, past exchanges and the new message; hostile names and texts cleaned again."""
+        turns = list(self._pinned)
+        for exchange in self._exchanges:
+            turns.append(ChatTurn(role="user", content=_line(exchange.message)))
+            turns.append(ChatTurn(role="assistant", content=exchange.heard))
+        if message is not None:
+            turns.append(ChatTurn(role="user", content=_line(message)))
+        return turns
+
+    def remember(self, message: ChatMessage, heard: str) -> bool:
+        """Keep an exchange if anything was heard; True when older ones were dropped to make room."""
+        heard = heard.strip()
+        if not heard or not self._limit:
+            return False
+        self._exchanges.append(Exchange(message, heard))
+        if len(self._exchanges) <= self._limit:
+            return False
+        del self._exchanges[: len(self._exchanges) - max(1, self._limit // 2)]
+        return True
+
+    def forget(self, retracted: ChatRetracted) -> bool:
+        """Drop what moderation took back; True when something was dropped."""
+        kept = [item for item in self._exchanges if not covers(retracted, item.message)]
+        dropped = len(kept) != len(self._exchanges)
+        self._exchanges = kept
+        return dropped
+
+    def names(self) -> set[str]:
+        """Viewers she has talked with and may speak of."""
+        return {clean_name(exchange.message.author) for exchange in self._exchanges}
+
+    def replies(self) -> list[str]:
+        """What she said lately, oldest first."""
+        return [exchange.heard for exchange in self._exchanges]
+
+
+def covers(retracted: ChatRetracted, message: ChatMessage) -> bool:
+    """Whether a retraction takes back `message`: the one, all of an author, or the whole channel."""
+    if retracted.channel != message.channel:
+        return False
+    if retracted.message_id is not None:
+        return retracted.message_id == message.id
+    return retracted.author_id is None or retracted.author_id == message.author_id
+
+
+def _line(message: ChatMessage) -> str:
+    return as_line(clean_name(message.author), clean_text(message.text, PROMPT_CHARS))

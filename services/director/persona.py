@@ -1,0 +1,76 @@
+"""Who she is: one toml file with her name, her words of instruction, worked examples and sampling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from shared.commands import ChatTurn
+from shared.config import ROOT, ConfigError, Section, load_toml, validate
+
+PERSONAS = ROOT / "configs" / "personas"
+
+
+class Sampling(Section):
+    """How the model's next token is drawn; the fields of `llm.generate`."""
+
+    temperature: float = Field(default=0.8, ge=0.0, le=5.0)
+    top_k: int = Field(default=50, ge=0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repetition_penalty: float = Field(default=1.0, ge=0.5, le=5.0)
+    max_tokens: int = Field(default=96, ge=1)
+    stop: list[str] = Field(default=[], max_length=16)
+
+
+class Example(Section):
+    """One worked exchange; it stays at the head of every prompt, where the KV cache keeps it."""
+
+    author: str = "you"
+    says: str = Field(min_length=1)
+    reply: str = Field(min_length=1)
+
+
+class Persona(Section):
+    """All of `configs/personas/NAME.toml`."""
+
+    name: str = Field(min_length=1)
+    system: str = Field(min_length=1)
+    sentence_limit: int = Field(default=3, ge=1, le=50)
+    """Sentences of one reply; the model is stopped behind the last."""
+    fallback: list[str] = Field(min_length=1)
+    """What she says when no draw was fit to be voiced."""
+    care: str = Field(min_length=1)
+    """What she says to somebody who speaks of harming themself."""
+    forbidden: list[str] = []
+    """Phrases that she never says, beside those that no persona may say."""
+    sampling: Sampling = Sampling()
+    example: list[Example] = []
+
+    def pinned(self) -> list[ChatTurn]:
+        """The head of every prompt: instructions, then the examples as past turns."""
+        turns = [ChatTurn(role="system", content=self.system.strip())]
+        for example in self.example:
+            turns.append(ChatTurn(role="user", content=as_line(example.author, example.says)))
+            turns.append(ChatTurn(role="assistant", content=example.reply))
+        return turns
+
+
+def as_line(author: str, text: str) -> str:
+    """How a viewer's message stands in the prompt: with the name, unless it is the person at the keyboard."""
+    return text if author == "you" else f"{author}: {text}"
+
+
+def persona_path(name: str) -> Path:
+    """`akane` is a file of `configs/personas/`; anything with a suffix or a slash is a path."""
+    return Path(name) if name.endswith(".toml") or "/" in name or "\\" in name else PERSONAS / f"{name}.toml"
+
+
+def load_persona(name: str) -> Persona:
+    """Read and check a persona. Raises ConfigError with one sentence that names the file and the key."""
+    path = persona_path(name)
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in PERSONAS.glob("*.toml"))) or "none"
+        raise ConfigError(f"There is no persona {name!r} ({path}): known are {known}.")
+    return validate(Persona, load_toml(path), str(path))
