@@ -1,0 +1,141 @@
+"""From a name or a path to a model that can talk: weights, tokenizer and template together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from shared.model.chat_template import ChatTemplate
+from shared.model.config import GPTConfig
+from shared.model.device import pick_device, pick_dtype
+from shared.model.errors import ModelError
+from shared.model.fetch import Progress, ensure_weights
+from shared.model.gguf_file import open_gguf
+from shared.model.gguf_model import gguf_template, gguf_tensors, read_gguf_config
+from shared.model.gpt import GPT
+from shared.model.integrity import file_sha256
+from shared.model.presets import load_preset, preset_names
+from shared.model.tokenizer import Tokenizer
+from shared.model.vocabularies import gguf_tokenizer
+
+__all__ = ["LoadedModel", "ModelError", "load_model"]
+
+
+@dataclass
+class LoadedModel:
+    """A model in memory and what belongs to it."""
+
+    name: str
+    model: GPT
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    path: Path
+    sha256: str
+    """Of the weights file; of a folder, of the hashes of its weights files in order."""
+    parameters: int
+    dtype: str
+    device: str
+
+
+def load_model(
+    name_or_path: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    progress: Progress | None = None,
+    offline: bool = False,
+) -> LoadedModel:
+    """Load a preset of `configs/models/`, a GGUF file, a hub folder or an Akane checkpoint.
+
+    A preset is fetched first if needed, unless `offline`. Raises ModelError: one sentence, what to do.
+    """
+    try:
+        chosen_device = pick_device(device)
+        chosen_dtype = pick_dtype(chosen_device, dtype)
+    except ValueError as error:
+        raise ModelError(f"The model cannot run here: {error}.") from None
+    if name_or_path in preset_names():
+        preset = load_preset(name_or_path)
+        name, path = preset.name, ensure_weights(preset, progress=progress, offline=offline)
+    else:
+        path = Path(name_or_path).expanduser()
+        name = path.stem
+        if not path.exists():
+            load_preset(name_or_path)
+    try:
+        with _opened(path) as source:
+            config = fitted(source.config, source.tokenizer)
+            model = _build(path, config, source.tensors, chosen_device, chosen_dtype, progress)
+            sha256 = source.sha256
+    except OSError as error:
+        raise ModelError(f"{error.filename or path} cannot be read: {error.strerror or error}.") from None
+    return LoadedModel(
+        name=name,
+        model=model,
+        tokenizer=source.tokenizer,
+        template=source.template,
+        path=path,
+        sha256=sha256,
+        parameters=config.parameter_count,
+        dtype=str(chosen_dtype).removeprefix("torch."),
+        device=str(chosen_device),
+    )
+
+
+@dataclass
+class Source:
+    """What each format yields; the tensors come one at a time while the file is open."""
+
+    config: GPTConfig
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    tensors: Iterable[tuple[str, torch.Tensor]]
+    sha256: str
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Source]:
+    with open_gguf(path) as file:
+        config = read_gguf_config(file)
+        tokenizer = gguf_tokenizer(file.header.metadata)
+        template = gguf_template(file.header.metadata, tokenizer)
+        yield Source(config, tokenizer, template, gguf_tensors(file), file_sha256(path))
+
+
+def fitted(config: GPTConfig, tokenizer: Tokenizer) -> GPTConfig:
+    """The config with the ids that have no token marked as such. Raises ModelError if tokens have no row."""
+    if tokenizer.vocab_size > config.vocab_size:
+        raise ModelError(
+            f"The vocabulary has {tokenizer.vocab_size} tokens but the weights have only "
+            f"{config.vocab_size} rows: the files do not belong together."
+        )
+    return replace(config, token_limit=min(tokenizer.vocab_size, config.n_tokens))
+
+
+def _build(
+    path: Path,
+    config: GPTConfig,
+    tensors: Iterable[tuple[str, torch.Tensor]],
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Progress | None,
+) -> GPT:
+    def counted() -> Iterator[tuple[str, torch.Tensor]]:
+        done = 0
+        for name, tensor in tensors:
+            yield name, tensor
+            done += tensor.numel()
+            if progress:
+                progress("loading", done, config.parameter_count)
+
+    try:
+        return GPT.from_state(config, counted(), device=device, dtype=dtype)
+    except ValueError as error:
+        raise ModelError(f"{path} cannot be used: {error}.") from None
+    except (MemoryError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else "out of memory"
+        raise ModelError(f"{path} could not be loaded on {device}: {reason}. Take a smaller model.") from None
