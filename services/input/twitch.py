@@ -21,6 +21,7 @@ PING_AFTER_S = 60.0
 PONG_WITHIN_S = 10.0
 JOIN_WITHIN_S = 20.0
 _SEEN_IDS = 4_096
+_MAX_NICKS = 3
 _NAME = re.compile(r"[a-zA-Z0-9_]{1,25}")
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _ACTION = re.compile(r"\x01ACTION (.*?)\x01?", re.DOTALL)
@@ -80,6 +81,7 @@ class TwitchChat:
         self._heard_at = 0.0
         self._pinged_at: float | None = None
         self._complained = False
+        self._nicks_tried = 0
         self.joined = False
 
     def opened(self, now: float) -> list[Action]:
@@ -87,6 +89,7 @@ class TwitchChat:
         self._opened_at = self._heard_at = now
         self._pinged_at = None
         self._complained = self.joined = False
+        self._nicks_tried = 0
         return [Send(encode_line("CAP", "REQ", "twitch.tv/tags twitch.tv/commands")), *self._introduce()]
 
     def received(self, line: bytes, now: float) -> list[Action]:
@@ -126,6 +129,8 @@ class TwitchChat:
             case "NOTICE" if not self.joined and _LOGIN_REFUSED.search(message.text):
                 return [Lost(f"the server refused us: {clean_text(message.text, 120)}")]
         if command in _NICK_TAKEN:
+            if self._nicks_tried >= _MAX_NICKS:
+                return [Lost(f"the server takes no name of ours: {clean_text(message.text, 120)}")]
             return self._introduce()
         if command in _CANNOT_JOIN:
             return [self._shut_out(message)]
@@ -146,6 +151,7 @@ class TwitchChat:
         return []
 
     def _introduce(self) -> list[Action]:
+        self._nicks_tried += 1
         self._nick = f"justinfan{self._rng.randint(10_000, 99_999_999)}"
         return [
             Send(encode_line("NICK", self._nick)),

@@ -157,6 +157,9 @@ def test_a_name_that_is_taken_is_exchanged() -> None:
     assert isinstance(actions[0], Send)
     assert chat._nick != before
     assert chat._nick.encode() in actions[0].data
+    chat.received(b":irc 433 * justinfan2 :Nickname is already in use", 1.0)
+    (lost,) = chat.received(b":irc 432 * justinfan3 :Erroneous nickname", 1.0)
+    assert lost == Lost("the server takes no name of ours: Erroneous nickname")
 
 
 def test_silence_is_questioned_and_then_ends_the_connection() -> None:
