@@ -30,8 +30,9 @@ PANEL_PERIOD_S = 0.5
 WIDE_COLUMNS = 90
 PANEL_COLUMNS = 42
 FAREWELLS = ("quit", "exit", "q")
-_HINTS = (("Enter", "send"), ("Esc", "interrupt"), ("F2", "mute"), ("PgUp/PgDn", "scroll"), ("F3", "figures"),
-          ("^L", "clear"), ("^Z", "suspend"), ("^C", "quit"))  # fmt: skip
+HINTS = (("Enter", "send"), ("Esc", "interrupt"), ("F2", "mute"), ("PgUp/PgDn", "scroll"), ("^C", "quit"),
+         ("^L", "clear"), ("^Z", "suspend"))  # fmt: skip
+NARROW_HINTS = (*HINTS[:4], ("F3", "figures"), *HINTS[4:])
 
 
 class DashboardApp(App[int]):
@@ -55,7 +56,7 @@ class DashboardApp(App[int]):
         scrollbar-size-vertical: 1; }}
     #panel {{ height: auto; }}
     #prompt {{ height: 3; border: round #7c2f38; background: {lines.GROUND}; padding: 0 1; }}
-    #prompt:focus {{ border: round {lines.MADDER}; }}
+    #prompt:focus {{ border: round {lines.MADDER}; background-tint: {lines.GROUND} 0%; }}
     .narrow #summary {{ display: block; }}
     .narrow #side {{ display: none; }}
     .narrow.figures #side {{ display: block; width: 1fr; border-left: none; }}
@@ -110,9 +111,10 @@ class DashboardApp(App[int]):
 
     def on_resize(self, event: Resize) -> None:
         """Below 90 columns the right side folds into a line under the header."""
-        self.screen.set_class(event.size.width < WIDE_COLUMNS, "narrow")
+        width = event.size.width
+        self.screen.set_class(width < WIDE_COLUMNS, "narrow")
         self._draw_panel()
-        self._draw_hints(event.size.width)
+        self._update("#hints", lines.hints(width, NARROW_HINTS if width < WIDE_COLUMNS else HINTS))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Send the line; it leaves the input at once and comes back when it is refused."""
@@ -223,14 +225,6 @@ class DashboardApp(App[int]):
         if self.screen.has_class("narrow"):
             self._update("#summary", lines.summary(self._state, width))
         self._update("#panel", lines.panel(self._state, PANEL_COLUMNS - 4))
-
-    def _draw_hints(self, width: int) -> None:
-        text = Text(" ", no_wrap=True)
-        for key, what in _HINTS:
-            if what != "figures" or width < WIDE_COLUMNS:
-                text.append(key, lines.MADDER).append(f" {what}  ", lines.DIM)
-        text.truncate(width)
-        self._update("#hints", text)
 
     def _update(self, selector: str, text: Text) -> None:
         if self._drawn.get(selector) != text:

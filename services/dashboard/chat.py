@@ -20,11 +20,13 @@ class Chat(ScrollView, can_focus=False):
         self._blocks: list[tuple[Exchange, list[Text]]] = []
         self._lines: list[Text] = []
         self._wrapped_at = 0
+        self._following = True
 
-    @property
-    def following(self) -> bool:
-        """True while the end is in sight."""
-        return self.scroll_offset.y >= self.max_scroll_y
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Scrolling up stops following, reaching the end starts it again."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value != old_value:
+            self._following = new_value >= self.max_scroll_y
 
     def show(self, exchanges: tuple[Exchange, ...]) -> None:
         """Draw these; only what changed since the last call is wrapped and painted again."""
@@ -32,7 +34,6 @@ class Chat(ScrollView, can_focus=False):
         width = self.scrollable_content_region.width
         if width <= 0:
             return
-        following = self.following
         old = self._blocks if width == self._wrapped_at else []
         same = 0
         while same < min(len(old), len(exchanges)) and old[same][0] is exchanges[same]:
@@ -49,17 +50,16 @@ class Chat(ScrollView, can_focus=False):
             self._blocks.append((exchange, lines))
             self._lines.extend(lines)
         self.virtual_size = Size(width, len(self._lines))
-        if following:
-            self.scroll_end(animate=False, immediate=True, force=True)
+        self._follow()
         top = max(0, start - self.scroll_offset.y)
         self.refresh(Region(0, top, self.size.width, max(1, self.size.height - top)))
 
     def on_resize(self) -> None:
         """The lines break elsewhere now."""
-        following = self.following
+        following = self._following  # the new size may have moved the scroll position already
         self.show(self._exchanges)
-        if following:
-            self.scroll_end(animate=False, immediate=True, force=True)
+        self._following = following
+        self._follow()
 
     def render_line(self, y: int) -> Strip:
         """Line `y` of what is in sight."""
@@ -70,3 +70,7 @@ class Chat(ScrollView, can_focus=False):
         line = self._lines[at]
         strip = Strip(line.render(self.app.console), line.cell_len)
         return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+
+    def _follow(self) -> None:
+        if self._following:
+            self.scroll_end(animate=False, immediate=True, force=True)

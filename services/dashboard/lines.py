@@ -21,6 +21,8 @@ _NAME_STYLES = [Style(color=color, bold=True) for color in _NAMES]
 _PHASES = {"thinking": (WARN, "thinking"), "speaking": (MADDER, "speaking")}
 _STATES = {"ready": GOOD, "loading": WARN, "starting": WARN, "degraded": WARN, "backoff": WARN, "failed": BAD,
            "silent": BAD}  # fmt: skip
+_READABLE = 100
+"""Longer lines tire the eye, however wide the terminal is."""
 _SPARKS = "▁▂▃▄▅▆▇█"
 _console = Console(width=1000, color_system=None, force_terminal=False)
 """Only asked to wrap; it never prints."""
@@ -52,7 +54,7 @@ def waiting_lines(state: DashboardState, width: int, limit: int = 3) -> list[Tex
     if len(state.waiting) > len(shown):
         lines.append(Text(f"  {len(state.waiting) - len(shown)} more waiting", Style(color=FAINT)))
     for item in shown:
-        line = Text("◦ ", Style(color=FAINT)) + _name(item.author, item.channel)
+        line = Text().append("◦ ", Style(color=FAINT)).append_text(_name(item.author, item.channel))
         line.append(printable(item.text), Style(color=DIM))
         line.truncate(max(width, 1), overflow="ellipsis")
         lines.append(line)
@@ -85,7 +87,7 @@ def summary(state: DashboardState, width: int) -> Text:
     stats = state.stats
     if stats is None:
         return Text(" waiting for the model", Style(color=DIM), no_wrap=True)
-    text = Text(f" {printable(stats.model)}", Style(color=INK), no_wrap=True)
+    text = Text(no_wrap=True).append(f" {printable(stats.model)}", Style(color=INK))
     text.append(
         f" {stats.device} {short_dtype(stats.dtype)} {parameters(stats.parameters)}", Style(color=DIM)
     )
@@ -96,6 +98,16 @@ def summary(state: DashboardState, width: int) -> Text:
     if state.queued:
         text.append(f"  queue {state.queued}", Style(color=WARN))
     text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def hints(width: int, keys: tuple[tuple[str, str], ...]) -> Text:
+    """As many of the keys (key, what it does) as fit, the first ones first."""
+    text = Text(no_wrap=True)
+    for key, what in keys:
+        if text.cell_len + cell_len(key + what) + 3 > width:
+            break
+        text.append(f" {key}", Style(color=MADDER)).append(f" {what} ", Style(color=DIM))
     return text
 
 
@@ -114,14 +126,14 @@ def sparkline(values: tuple[float, ...], width: int) -> str:
 
 def _name(author: str, channel: str) -> Text:
     shown = clean_name(author)
-    text = Text(shown, _NAME_STYLES[zlib.crc32(shown.encode()) % len(_NAME_STYLES)])
+    text = Text().append(shown, _NAME_STYLES[zlib.crc32(shown.encode()) % len(_NAME_STYLES)])
     if channel not in ("", "terminal"):
         text.append(f" {clean_name(channel, 12)}", Style(color=FAINT))
     return text.append("  ")
 
 
 def _reply(exchange: Exchange) -> Text:
-    text = Text("Akane", Style(color=MADDER, bold=True)).append("  ")
+    text = Text().append("Akane", Style(color=MADDER, bold=True)).append("  ")
     reply, heard = printable(exchange.reply), printable(exchange.heard)
     if exchange.end in ("interrupted", "lost") and heard and reply.startswith(heard):
         text.append(heard, Style(color=INK)).append(reply[len(heard) :], Style(color=FAINT))
@@ -136,7 +148,7 @@ def _reply(exchange: Exchange) -> Text:
 
 
 def _bubble(text: Text, width: int) -> list[Text]:
-    wrapped = wrap(text, width - 4)
+    wrapped = wrap(text, min(width - 4, _READABLE))
     inner = max(line.cell_len for line in wrapped)
     lines = []
     for line in wrapped:
@@ -188,7 +200,7 @@ def _health(rows: list[ProcessRow], width: int) -> list[Text]:
     head = f"{set_cell_size('process', free)} {'state':<8} {'pid':>6} {'↻':>2} {'gap':>3} {'MB':>4}"
     lines = [Text(head, Style(color=FAINT))]
     for row in rows:
-        line = Text(set_cell_size(clean_name(row.name), free), Style(color=INK))
+        line = Text().append(set_cell_size(clean_name(row.name), free), Style(color=INK))
         line.append(f" {row.state[:8]:<8}", Style(color=_STATES.get(row.state, DIM)))
         line.append(f" {row.pid if row.pid is not None else '–':>6}", Style(color=DIM))
         line.append(f" {_count(row.restarts, 2)}", Style(color=WARN if row.restarts else FAINT))
@@ -202,12 +214,12 @@ def _health(rows: list[ProcessRow], width: int) -> list[Text]:
 
 
 def _title(name: str, width: int) -> Text:
-    text = Text(f"{name} ", Style(color=MADDER, bold=True))
+    text = Text().append(f"{name} ", Style(color=MADDER, bold=True))
     return text.append("─" * max(0, width - cell_len(name) - 1), Style(color="#3a2629"))
 
 
 def _pair(label: str, value: str) -> Text:
-    return Text(f"{label:<12}", Style(color=DIM)).append(f"{value:>7}", Style(color=INK))
+    return Text().append(f"{label:<12}", Style(color=DIM)).append(f"{value:>7}", Style(color=INK))
 
 
 def _count(number: int, width: int) -> str:

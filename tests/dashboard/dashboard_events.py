@@ -18,7 +18,7 @@ from shared.events import (
 from shared.topics import TOPICS
 from shared.wire import Message
 
-SESSIONS = {name: f"{number:012x}-00000000" for number, name in enumerate(("director", "llm", "input", "tts"))}
+SESSIONS = {name: f"{at:012x}-00000000" for at, name in enumerate(("director", "llm", "input", "tts"))}
 _TOPIC_OF = {row.event: name for name, row in TOPICS.items()}
 
 
@@ -31,7 +31,8 @@ def message(event: Event, source: str = "", session: str = "", mono: int = 0, se
 
 
 def chat(id: str, text: str, author: str = "you", channel: str = "terminal", author_id: str = "") -> Message:
-    return message(ChatMessage(id=id, channel=channel, author=author, author_id=author_id or author, text=text))
+    line = ChatMessage(id=id, channel=channel, author=author, author_id=author_id or author, text=text)
+    return message(line)
 
 
 def turn(name: str, epoch: int, phase: str, **fields: object) -> Message:
@@ -55,16 +56,19 @@ def exchange(number: int, prompt: str, reply: str, **fields: object) -> list[Mes
     about = {"author": "you", "channel": "terminal", "prompt": prompt, "message_id": f"m{number}", **fields}
     about["generation"] = generation
     end = about.pop("end", "stop")
+    heard = reply if end == "stop" else reply[: len(reply) // 2]
+    figures = {
+        "tokens": len(reply.split()),
+        "tokens_per_s": 48.1,
+        "timings_ms": {"first_token": 92.4, "first_sound": 410.0, "done": 1320.0},
+    }
     return [
         chat(f"m{number}", prompt, str(about["author"]), str(about["channel"])),
         turn(name, epoch, "thinking", **about),
         *tokens(generation, reply, name, epoch),
         turn(name, epoch, "speaking", **about, text=reply.split(". ")[0]),
-        turn(
-            name, epoch, "done", **about, text=reply, heard=reply if end == "stop" else reply[: len(reply) // 2], end=end, tokens=len(reply.split()),
-            tokens_per_s=48.1, timings_ms={"first_token": 92.4, "first_sound": 410.0, "done": 1320.0},
-        ),
-    ]  # fmt: skip
+        turn(name, epoch, "done", **about, text=reply, heard=heard, end=end, **figures),
+    ]
 
 
 STATS = LlmStats(
@@ -120,6 +124,6 @@ def demo() -> Iterator[Message]:
              "message_id": "m3", "generation": "g3", "queued": 1}  # fmt: skip
     yield message(Mood(turn="t3", epoch=1003, mood="happy"))
     yield turn("t3", 1003, "thinking", **about)
-    story = "Once upon a time a lighthouse fell in love with a passing ship. Every night it blinked twice, and"
+    story = "Once upon a time a lighthouse fell in love with a passing ship. Every night it blinked, and"
     yield from tokens("g3", story, "t3", 1003)
     yield turn("t3", 1003, "speaking", **about, text="Once upon a time a lighthouse fell in love", tokens=12)
