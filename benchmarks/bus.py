@@ -38,7 +38,8 @@ def _peer(role: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def _free_ports(count: int) -> list[str]:
+def free_ports(count: int) -> list[str]:
+    """Loopback addresses that nobody holds at the moment."""
     context = zmq.Context()
     sockets = [context.socket(zmq.PUB) for _ in range(count)]
     found = [f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}" for socket in sockets]
@@ -48,7 +49,7 @@ def _free_ports(count: int) -> list[str]:
 
 @contextmanager
 def _typed_broker() -> Iterator[str]:
-    publish, subscribe, commands = _free_ports(3)
+    publish, subscribe, commands = free_ports(3)
     settings = BusSettings(publish=publish, subscribe=subscribe, commands=commands)
     sets = [f"--set=bus.{key}={getattr(settings, key)}" for key in ("publish", "subscribe", "commands")]
     process = subprocess.Popen([sys.executable, "-m", "services.bus", *sets], stderr=subprocess.DEVNULL)
@@ -62,7 +63,7 @@ def _typed_broker() -> Iterator[str]:
 
 @contextmanager
 def _raw_broker() -> Iterator[tuple[str, str]]:
-    front, back = _free_ports(2)
+    front, back = free_ports(2)
     process = _peer("raw_proxy", front, back)
     try:
         yield front, back
