@@ -1,4 +1,4 @@
-"""`python -m services.llm`: the model on the bus, with a broker (`--standalone`) or without (`--once TEXT`)."""
+"""`python -m services.llm`: the model on the bus; `--standalone` adds a broker, `--once TEXT` needs none."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from shared.model.device import set_threads
 from shared.model.errors import ModelError
 from shared.model.fetch import Progress
 from shared.model.loading import LoadedModel, load_model
+from shared.model.packing import pack
 from shared.model.sampling import SamplingParams
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Inference:
         loaded = load_model(
             settings.model, device=settings.device, dtype=settings.dtype, progress=progress, offline=offline
         )
+        pack(loaded.model)
         engine = Engine(
             loaded.model,
             slots=settings.slots,
