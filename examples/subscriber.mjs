@@ -9,18 +9,21 @@ import { Dealer, Subscriber } from "zeromq";
 const SUBSCRIBE = process.env.AKANE_BUS_SUBSCRIBE ?? "tcp://127.0.0.1:7701";
 const COMMANDS = process.env.AKANE_BUS_COMMANDS ?? "tcp://127.0.0.1:7702";
 const session = `${Date.now().toString(16).padStart(12, "0")}-${randomBytes(4).toString("hex")}`;
-const dealer = new Dealer({ receiveTimeout: 2_000, linger: 0 });
+const dealer = new Dealer({ linger: 0 });
 let requests = 0;
 
 /** Send a command and wait for its answer; an Error carries the one sentence why it was not obeyed. */
-async function request(target, type, fields) {
+async function request(target, type, fields, timeoutMs = 2_000) {
   const id = `${session}/${++requests}`;
   const ts = BigInt(Date.now()) * 1_000_000n; // nanoseconds do not fit into a JavaScript number
   const header = { v: 1, type, source: "subscriber.mjs", session, host: hostname(), id, ts };
-  Object.assign(header, { mono: process.hrtime.bigint(), expires: ts + 2_000_000_000n });
+  Object.assign(header, { mono: process.hrtime.bigint(), expires: ts + BigInt(timeoutMs) * 1_000_000n });
+  dealer.receiveTimeout = timeoutMs;
   await dealer.send([`${target}\0`, encode(header, { useBigInt64: true }), encode(fields)]);
   for (;;) {
-    const [mark, head, body] = await dealer.receive();
+    const [mark, head, body] = await dealer.receive().catch(() => {
+      throw new Error(`No answer from ${target} at ${COMMANDS}: start Akane with python launcher.py.`);
+    });
     if (mark.toString() !== "<" || decode(head).id !== id) continue; // a ping, or too late an answer
     const answer = decode(body);
     if (!answer.ok) throw new Error(answer.error);
@@ -65,7 +68,7 @@ try {
   const generation = randomUUID();
   if (question) {
     const messages = [{ role: "user", content: question }];
-    await request("llm", "llm.generate", { generation, messages, max_tokens: 64 });
+    await request("llm", "llm.generate", { generation, messages, max_tokens: 64 }, 20_000);
   }
   for await (const [name, head, body] of events) {
     const [topic, event] = accept(name.toString().slice(0, -1), head, body) ?? [];
@@ -75,7 +78,6 @@ try {
   }
   process.exit(0);
 } catch (error) {
-  const silent = error.code === "EAGAIN";
-  console.error(silent ? `Nobody answers at ${COMMANDS}: start Akane with python launcher.py.` : error.message);
+  console.error(error.message);
   process.exit(2);
 }

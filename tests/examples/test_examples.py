@@ -13,7 +13,7 @@ from conftest import OpenBus, until
 from example_helpers import EXAMPLES, Program, python
 
 from shared.bus import Bus, Request
-from shared.commands import Generate, GenerateReply
+from shared.commands import Cancel, CancelReply, Generate, GenerateReply
 from shared.config import BusSettings
 from shared.events import Event, Finished, Mood, Mouth, Progress, SpeechFinished, Token
 
@@ -154,9 +154,51 @@ def test_ask_prints_the_answer_and_leaves(open_bus: OpenBus, start: Start) -> No
     asked = serve_one_answer(llm)
     program = start(python("ask.py", "Why", "is the sky blue?"))
     until(llm, lambda _: program.status is not None, START_S)
-    assert program.output.splitlines() == ["Blue like あかね.", "[stop, 4 tokens, 50 tokens/s]"]
+    assert program.output.splitlines() == ["Blue like あかね.", "[stop, 4 tokens, 50/s]"]
     assert program.status == 0
     assert [turn.content for turn in asked[0].messages] == ["Why is the sky blue?"]
+
+
+def start_an_answer(llm: Bus) -> None:
+    """Answer with a first piece and then think for ever."""
+
+    def generate(command: Generate, _: Request) -> GenerateReply:
+        llm.publish("llm.token", token(command.generation, 0, "Well,"))
+        return GenerateReply(generation=command.generation)
+
+    llm.handle(Generate, generate)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process alone")
+def test_ctrl_c_takes_the_question_back(open_bus: OpenBus, start: Start) -> None:
+    llm = open_bus("llm", register=True)
+    start_an_answer(llm)
+    cancelled: list[Cancel] = []
+
+    def cancel(command: Cancel, _: Request) -> CancelReply:
+        cancelled.append(command)
+        return CancelReply(cancelled=1)
+
+    llm.handle(Cancel, cancel)
+    program = start(python("ask.py"))
+    wait_for(llm, program, "Well,")
+    program.process.send_signal(signal.SIGINT)
+    until(llm, lambda _: program.status is not None)
+    assert program.output == "Well,"
+    assert program.status == 0
+    assert cancelled[0].generation
+
+
+def test_a_model_that_was_restarted_forgot_the_question(open_bus: OpenBus, start: Start) -> None:
+    llm = open_bus("llm", register=True)
+    start_an_answer(llm)
+    program = start(python("ask.py"))
+    wait_for(llm, program, "Well,")
+    successor = open_bus("llm")
+    successor.publish("llm.token", token("another", 0, "x"))
+    until(successor, lambda _: program.status is not None)
+    assert program.status == 1
+    assert "the model was restarted" in program.output
 
 
 def test_without_a_model_ask_says_so(open_bus: OpenBus, start: Start) -> None:

@@ -112,4 +112,4 @@ def test_no_model_and_no_bus_are_one_sentence_each(
     no_model, no_bus = [program.output.splitlines() for program in run]
     assert len(no_model) == len(no_bus) == 1
     assert "llm" in no_model[0]
-    assert no_bus == ["Nobody answers at tcp://127.0.0.1:1: start Akane with python launcher.py."]
+    assert no_bus == ["No answer from bus at tcp://127.0.0.1:1: start Akane with python launcher.py."]
