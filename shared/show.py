@@ -64,6 +64,8 @@ class Show:
     def run(self) -> int:
         """Begin, go on, end; returns the exit status. Restores signals and the terminal."""
         before = {number: signal.signal(number, self._on_signal) for number in _signals()}
+        if self._drawn and sys.platform != "win32":  # Ctrl-Z: the screen goes first (_mind_the_screen)
+            before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, lambda *_: None)
         late = SCREEN if self._drawn else ""
         self._supervisor.start(*(name for name in self._specs if name != late))
         try:
@@ -219,7 +221,9 @@ class Show:
         if sys.platform == "win32" or not self._screen_on or child is None:
             return
         if child.suspended() and self._terminal.given_back():
+            late = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             os.killpg(os.getpgrp(), signal.SIGTSTP)
+            signal.signal(signal.SIGTSTP, late)
             if child.suspended():
                 child.resume()
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -28,11 +29,11 @@ from shared.events import Processes, ProcessInfo, TurnState
 START_S = 60.0
 
 
-def until(done: Callable[[], Any], what: str, timeout_s: float) -> Any:
+def until(done: Callable[[], Any], what: Callable[[], str], timeout_s: float) -> Any:
     """Poll until `done()` is true and return that; the deadline is for failure only."""
     deadline = time.monotonic() + timeout_s
     while not (result := done()):
-        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what()}"
         time.sleep(0.02)
     return result
 
@@ -46,9 +47,14 @@ def gone(pid: int) -> bool:
 
 
 class Show:
-    """One launcher. `output` is its standard output (in a terminal: everything), `chatter` its errors."""
+    """One launcher. `output` is its standard output (in a terminal: everything), `chatter` its errors.
 
-    def __init__(self, *flags: str, stdin: bytes | None = None, terminal: bool = False) -> None:
+    With `shell` an interactive bash is started instead, which runs the launcher as a job.
+    """
+
+    def __init__(
+        self, *flags: str, stdin: bytes | None = None, terminal: bool = False, shell: bool = False
+    ) -> None:
         ports = _free_ports()
         addresses = dict(zip(("publish", "subscribe", "commands"), ports, strict=True))
         self.settings = BusSettings(**addresses)
@@ -70,7 +76,7 @@ class Show:
             streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": ""}
         self.launcher = subprocess.Popen(
-            command,
+            ["bash", "--norc", "--noediting", "-i"] if shell else command,
             env=environment,
             start_new_session=True,
             preexec_fn=_take_terminal if terminal else None,
@@ -79,6 +85,8 @@ class Show:
         if self._terminal is not None:
             self.inner = inner  # kept open: its modes are looked at afterwards
             self._read(self._terminal, "output")
+            if shell:
+                self.type(f"{shlex.join(command)}\r")
             return
         assert self.launcher.stdin is not None
         assert self.launcher.stdout is not None
@@ -125,7 +133,11 @@ class Show:
             self.note_processes()
             return self.launcher.poll() is not None
 
-        until(ended, f"the end of the launcher; it said {self.output[-500:]!r} {self.chatter!r}", timeout_s)
+        until(
+            ended,
+            lambda: f"the end of the launcher; it said {self.output[-500:]!r} {self.chatter!r}",
+            timeout_s,
+        )
         return int(self.launcher.returncode)
 
     @property
@@ -158,7 +170,9 @@ class Show:
             wanted = names or tuple(rows)
             return rows if rows and all(rows[name].state == "ready" for name in wanted) else None
 
-        rows: dict[str, ProcessInfo] = until(ready, f"{names or 'all'} ready; {self.chatter}", timeout_s)
+        rows: dict[str, ProcessInfo] = until(
+            ready, lambda: f"{names or 'all'} ready; {self.chatter}", timeout_s
+        )
         return rows
 
     def submit(self, text: str) -> str:
@@ -176,14 +190,14 @@ class Show:
                     return state if state.phase in phases else None
             return None
 
-        found: TurnState = until(reached, f"turn of {message_id} {phases}", timeout_s)
+        found: TurnState = until(reached, lambda: f"turn of {message_id} {phases}", timeout_s)
         return found
 
     def until_output(self, pattern: str, timeout_s: float = START_S, start: int = 0) -> re.Match[str]:
         """The first match of `pattern` in the output from `start` on."""
         found: re.Match[str] = until(
             lambda: re.search(pattern, self.output[start:], re.DOTALL),
-            f"{pattern} in the output; {self.output[-800:]!r} {self.chatter!r}",
+            lambda: f"{pattern} in the output; {self.output[-800:]!r} {self.chatter!r}",
             timeout_s,
         )
         return found
