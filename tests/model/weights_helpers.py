@@ -18,6 +18,8 @@ from shared.model.fetch import ensure_weights
 from shared.model.presets import DEFAULT_PRESET, load_preset
 from shared.model.tokenizer import _LETTERS
 
+torch.set_num_threads(1)  # models this small only lose by sharing their work
+
 HUB_VECTORS = Path(__file__).parent / "hub_vectors"
 FAMILIES = ("llama", "llama3", "qwen2", "qwen3")
 SPELLING = {byte: chr(letter) for letter, byte in _LETTERS.items() if byte < 256}
