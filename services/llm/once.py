@@ -16,10 +16,11 @@ def answer_once(
     settings: LlmSettings, text: str, max_tokens: int, out: TextIO = sys.stdout, err: TextIO = sys.stderr
 ) -> int:
     """Print the reply to `out` as it comes and a line of figures to `err`; returns the exit status."""
+    messages = [ChatTurn(role="user", content=text)]
+    command = Generate(generation="once", messages=messages, max_tokens=max_tokens)
     inference = Inference.load(settings)
     print(inference.describe(), file=err, flush=True)
-    messages = [ChatTurn(role="user", content=text)]
-    return _stream(inference, Generate(generation="once", messages=messages, max_tokens=max_tokens), out, err)
+    return _stream(inference, command, out, err)
 
 
 def _stream(inference: Inference, command: Generate, out: TextIO, err: TextIO) -> int:
