@@ -1,4 +1,4 @@
-"""Whether somebody is there to answer: from its beats, its turns, the launcher."""
+"""Whether somebody is there to answer, judged by the director's beats and turns and the launcher's table."""
 
 from __future__ import annotations
 
