@@ -25,7 +25,7 @@ from services.dashboard.state import DashboardState, cleared
 from services.dashboard.words import printable
 from shared.commands import MAX_TEXT_CHARS, Command, Interrupt, Panic, Submit
 
-CHAT_PERIOD_S = 1 / 30
+CHAT_PERIOD_S = 1 / 20
 PANEL_PERIOD_S = 0.5
 WIDE_COLUMNS = 90
 PANEL_COLUMNS = 42
@@ -36,7 +36,7 @@ NARROW_HINTS = (*HINTS[:4], ("F3", "figures"), *HINTS[4:])
 
 
 class DashboardApp(App[int]):
-    """Draws the feed's newest state, at most 30 times a second, and hands what is typed to it."""
+    """Draws the feed's newest state, at most 20 times a second, and hands what is typed to it."""
 
     CSS = f"""
     Screen {{ background: {lines.GROUND}; color: {lines.INK}; layout: vertical; overflow: hidden; }}
@@ -233,29 +233,40 @@ class DashboardApp(App[int]):
 
 
 class Pace:
-    """Runs `work` at most once per `period_s`, and always once after the last call."""
+    """Runs `work` at most once per `period_s`, and always once after the last call.
+
+    Where drawing takes long (a very long reply, a machine that is busy generating) it rests three times
+    as long, so that a key mostly finds the app idle.
+    """
 
     def __init__(self, app: App[int], period_s: float, work: Callable[[], None]) -> None:
         self._app, self._period_s, self._work = app, period_s, work
-        self._last = 0.0
+        self._due_at = 0.0
         self._waiting = False
 
     def run(self, now: bool = False) -> None:
         """`work` now if it has rested long enough (or `now`), else when it has."""
         if self._waiting and not now:
             return
-        rest = 0.0 if now else self._last + self._period_s - time.monotonic()
-        if rest <= 0:
+        rest_s = 0.0 if now else self._due_at - time.monotonic()
+        if rest_s <= 0:
             self._do()
         else:
             self._waiting = True
-            self._app.set_timer(rest, self._due)
+            self._app.set_timer(rest_s, self._due)
 
     def _due(self) -> None:
         if self._waiting:
-            self._do()
+            self._waiting = False
+            self.run()
 
     def _do(self) -> None:
         self._waiting = False
-        self._last = time.monotonic()
+        began = time.monotonic()
+        self._due_at = began + self._period_s
         self._work()
+        self._app.call_after_refresh(self._painted, began)
+
+    def _painted(self, began: float) -> None:
+        now = time.monotonic()
+        self._due_at = max(began + self._period_s, now + 3 * (now - began))

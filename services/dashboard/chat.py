@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
+from rich.style import Style
 from rich.text import Text
+from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -20,6 +24,8 @@ class Chat(ScrollView, can_focus=False):
         self._blocks: list[tuple[Exchange, list[Text]]] = []
         self._lines: list[Text] = []
         self._wrapped_at = 0
+        self._strips: LRUCache[Hashable, Strip] = LRUCache(512)
+        self._ground = Style()
         self._following = True
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -43,6 +49,7 @@ class Chat(ScrollView, can_focus=False):
         self._wrapped_at = width
         known = {id(exchange): lines for exchange, lines in old[same:]}
         start = sum(len(lines) for _, lines in old[:same])
+        before = self._lines[start:]
         self._blocks = old[:same]
         del self._lines[start:]
         for exchange in exchanges[same:]:
@@ -51,11 +58,17 @@ class Chat(ScrollView, can_focus=False):
             self._lines.extend(lines)
         self.virtual_size = Size(width, len(self._lines))
         self._follow()
+        pairs = zip(before, self._lines[start:], strict=False)
+        start += next(
+            (n for n, (a, b) in enumerate(pairs) if a != b), min(len(before), len(self._lines) - start)
+        )
         top = max(0, start - self.scroll_offset.y)
         self.refresh(Region(0, top, self.size.width, max(1, self.size.height - top)))
 
     def on_resize(self) -> None:
         """The lines break elsewhere now."""
+        self._strips.clear()
+        self._ground = self.rich_style
         following = self._following  # the new size may have moved the scroll position already
         self.show(self._exchanges)
         self._following = following
@@ -64,12 +77,19 @@ class Chat(ScrollView, can_focus=False):
     def render_line(self, y: int) -> Strip:
         """Line `y` of what is in sight."""
         at = self.scroll_offset.y + y
-        width = self.size.width
         if at >= len(self._lines):
-            return Strip.blank(width, self.rich_style)
-        line = self._lines[at]
-        strip = Strip(line.render(self.app.console), line.cell_len)
-        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+            return Strip.blank(self.size.width, self._ground)
+        return self._painted(self._lines[at])
+
+    def _painted(self, line: Text) -> Strip:
+        """A line as cells; while a reply grows, all its lines but the last are found here again."""
+        key = (line.plain, tuple(line.spans))
+        strip = self._strips.get(key)
+        if strip is None:
+            strip = Strip(line.render(self.app.console), line.cell_len)
+            strip = strip.adjust_cell_length(self.size.width, self._ground).apply_style(self._ground)
+            self._strips[key] = strip
+        return strip
 
     def _follow(self) -> None:
         if self._following:

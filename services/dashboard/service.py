@@ -12,6 +12,9 @@ from shared.commands import Command, Replay, ReplayReply, Reply
 from shared.config import Settings
 from shared.service import BEAT_S, Service
 
+GATHER_S = 0.03
+"""Events that arrive within this are taken together: the screen is not drawn more often anyway."""
+
 
 class Dashboard(Service):
     """The terminal: chat, figures and the health of every process."""
@@ -46,7 +49,9 @@ class Dashboard(Service):
         if hole is not None and hole != self._replayed:
             self._replayed = hole
             self.bus.ask(Replay(generation=hole), partial(self._replay_arrived, hole))
-        self.feed.show(self.state)
+        if self.feed.show(self.state):
+            # Waking for each of 600 tokens a second would take the interpreter away from the typing thread.
+            self.feed.rest(GATHER_S)
         return BEAT_S
 
     def _answered(self, command: Command, result: Reply | CommandError) -> None:

@@ -101,7 +101,7 @@ def test_a_typed_line_is_answered_on_the_screen_as_the_tokens_come(
     assert_restored(screen)
 
 
-@pytest.mark.parametrize("farewell", ["quit\r", "exit\r", "q\r", "\x11"])
+@pytest.mark.parametrize("farewell", ["quit\r", "\x11"])
 def test_farewells(fake_show: FakeShow, dashboard: Callable[..., Terminal], farewell: str) -> None:
     fake_show()
     screen = dashboard(80, 24)
@@ -135,7 +135,7 @@ def test_input_that_is_away_is_one_sentence_and_the_line_is_kept(
     screen.until(lambda: "anybody?" in screen.text.splitlines()[-3])
 
 
-@pytest.mark.parametrize("how", ["command", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("how", ["command", "SIGTERM"])
 def test_asked_to_leave_it_gives_the_terminal_back(
     broker: BusSettings,
     open_bus: Callable[..., Bus],
