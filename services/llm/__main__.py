@@ -44,7 +44,9 @@ def main() -> int:
     if arguments.once is not None:
         logs.configure("llm", "warning")
         try:
-            return answer_once(chosen.settings.llm, arguments.once, arguments.max_tokens)
+            return answer_once(
+                chosen.settings.llm, arguments.once, arguments.max_tokens, sys.stdout, sys.stderr
+            )
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
