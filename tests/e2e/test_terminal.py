@@ -23,7 +23,7 @@ SANE = {
     "all mouse moves": ("\x1b[?1003h", "\x1b[?1003l"),
     "bracketed paste": ("\x1b[?2004h", "\x1b[?2004l"),
     "focus reports": ("\x1b[?1004h", "\x1b[?1004l"),
-    "keyboard protocol": ("\x1b[>1u", "\x1b[<u"),
+    "keyboard protocol": ("\x1b[>25u", "\x1b[<u"),
     "hidden cursor": ("\x1b[?25l", "\x1b[?25h"),
 }
 
