@@ -5,7 +5,7 @@ Driven by commands, renderings, and the device clock (`advance`); leaves events 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from typing import Literal, NamedTuple, cast
 
 import numpy as np
@@ -54,7 +54,8 @@ class Scheduler:
         self.epoch = 0
         """The highest seen; whatever is below it is stale."""
         self._turns: list[Turn] = []
-        self._over: deque[str] = deque(maxlen=KEPT_TURNS)
+        self._over: OrderedDict[str, int] = OrderedDict()
+        """Finished turns and their epochs."""
         self._to_record: list[Turn] = []
         self._rendering: tuple[int, Turn, Chunk] | None = None
         self._jobs = 0
@@ -75,12 +76,13 @@ class Scheduler:
         """The job that is being synthesised and still wanted."""
         return self._rendering[0] if self._rendering else None
 
-    def speak(self, command: Speak) -> None:
-        """Accept one chunk. Raises SpeakRefused."""
+    def speak(self, command: Speak, owner: str) -> None:
+        """Accept one chunk from the bus session `owner`. Raises SpeakRefused."""
         if command.epoch < self.epoch:
             raise SpeakRefused(f"Epoch {command.epoch} is over: the show is at {self.epoch}.")
-        turn = next((turn for turn in self._turns if turn.name == command.turn), None)
-        if turn is None and command.turn in self._over:
+        present = (turn for turn in self._turns if (turn.name, turn.epoch) == (command.turn, command.epoch))
+        turn = next(present, None)
+        if turn is None and command.epoch <= self._over.get(command.turn, -1):
             raise SpeakRefused(f"Turn {command.turn} has ended: start another one.")
         if turn and turn.error:
             raise SpeakRefused(f"Turn {command.turn} cannot be spoken: {turn.error}")
@@ -91,11 +93,10 @@ class Scheduler:
         if sum(len(each.chunks) for each in self._turns) >= MAX_CHUNKS:
             raise SpeakRefused(f"{MAX_CHUNKS} chunks are waiting to be spoken: wait or send tts.stop.")
         self.raise_epoch(command.epoch)
-        if turn is None or turn not in self._turns:
+        if turn is None:
             self._count += 1
-            turn = Turn(command.turn, self._count, command.epoch)
+            turn = Turn(command.turn, self._count, command.epoch, owner)
             self._turns.append(turn)
-        turn.epoch = command.epoch
         turn.closed = command.last
         if command.text.strip():
             words = speakable(command.text)
@@ -106,9 +107,9 @@ class Scheduler:
         self.epoch = max(self.epoch, epoch)
         self._end([turn for turn in self._turns if turn.epoch < epoch], "stopped")
 
-    def lose(self, reason: EndReason = "lost") -> None:
-        """Whoever was to bring the rest is gone: fall silent."""
-        self._end(list(self._turns), reason)
+    def lose(self, reason: EndReason, owner: str | None = None) -> None:
+        """End the turns of `owner` (all of them without one): nobody brings the rest any more."""
+        self._end([turn for turn in self._turns if owner in (None, turn.owner)], reason)
 
     def next_job(self) -> Job | None:
         """The text to synthesise now: one at a time, in order, not too far ahead."""
@@ -274,7 +275,9 @@ class Scheduler:
         )
         self.events.append(("speech.finished", finished))
         self._turns.remove(turn)
-        self._over.append(turn.name)
+        self._over[turn.name] = turn.epoch
+        if len(self._over) > KEPT_TURNS:
+            self._over.popitem(last=False)
         self._to_record.append(turn)
 
     def _collect_recordings(self) -> None:

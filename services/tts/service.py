@@ -83,8 +83,7 @@ class TtsService(Service):
 
     def on_lost(self, lost: SourceLost) -> None:
         """Without its director a turn has no end: fall silent."""
-        if lost.source == "director":
-            self.scheduler.lose()
+        self.scheduler.lose("lost", lost.session)
 
     def tick(self) -> float:
         """Feed the engine, report what the loudspeaker has reached, publish."""
@@ -107,9 +106,9 @@ class TtsService(Service):
     def stop(self) -> None:
         """Silence, last endings, last recordings, then the child and the device."""
         self.scheduler.lose("stopped")
-        self._ring.cut(lambda _: True)
         if self._playback:
             self._playback.close()
+        self._ring.clear()
         self.scheduler.advance(round(self.clock() * 1e9), self._ring.delivered)
         self._publish()
         self.engine.close()
@@ -119,9 +118,9 @@ class TtsService(Service):
         """The voice and the sound device."""
         return findings(settings.tts)
 
-    def _speak(self, command: Speak, _: Request) -> None:
+    def _speak(self, command: Speak, request: Request) -> None:
         try:
-            self.scheduler.speak(command)
+            self.scheduler.speak(command, request.session)
         except SpeakRefused as refused:
             raise Refused(str(refused)) from None
 

@@ -67,6 +67,8 @@ class Turn:
     number: int
     """Counts up; unlike a name it never comes back."""
     epoch: int
+    owner: str
+    """Bus session of the process that commands it."""
     chunks: list[Chunk] = field(default_factory=list)
     closed: bool = False
     """Nothing follows."""

@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Pyttsx3Voice:
         self._completed = False
         self._engine.connect("finished-utterance", self._finished)
 
-    def synthesize(self, text: str, rate: float) -> list[Part]:
+    def synthesize(self, text: str, rate: float) -> Iterator[Part]:
         """One part for the whole text."""
         self._engine.setProperty("rate", round(WORDS_PER_MINUTE * rate))
         with tempfile.TemporaryDirectory(prefix="akane-tts-", ignore_cleanup_errors=True) as folder:
@@ -51,9 +52,9 @@ class Pyttsx3Voice:
             samples = resample(*self._read(path))
         first, last = sounding_span(samples)
         if last == first:
-            return []
+            return
         words = fit(estimate(text.split()), first / SAMPLE_RATE_HZ, last / SAMPLE_RATE_HZ)
-        return [Part(text, samples, words, from_loudness(samples))]
+        yield Part(text, samples, words, from_loudness(samples))
 
     def _finished(self, **_: Any) -> None:
         self._completed = True
