@@ -16,7 +16,10 @@ from tiny_model import make_tiny_model
 
 from shared.events import SpeechFinished, Timeline
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals are POSIX")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals are POSIX"),
+    pytest.mark.timeout(400),
+]
 
 STATS = r"\[(\d+) tokens, [\d.]+ tokens/s, first token (\d+) ms, elapsed [\d.]+ s\]"
 
