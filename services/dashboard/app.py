@@ -21,7 +21,7 @@ from services.dashboard import lines
 from services.dashboard.chat import Chat
 from services.dashboard.feed import Answer, Feed
 from services.dashboard.prompt import Prompt
-from services.dashboard.state import DashboardState, cleared
+from services.dashboard.state import DashboardState
 from services.dashboard.words import printable
 from shared.commands import MAX_TEXT_CHARS, Command, Interrupt, Panic, Submit
 
@@ -78,7 +78,8 @@ class DashboardApp(App[int]):
     def __init__(self, feed: Feed, driver_class: type[Driver] | None = None) -> None:
         super().__init__(driver_class=driver_class)
         self.feed = feed
-        self.muted = False
+        self._muted_by: str | None = None
+        """Session of the director that was muted; its successor starts unmuted."""
         self.animation_level = "none"
         self._chat_pace = Pace(self, CHAT_PERIOD_S, self._draw_chat)
         self._panel_pace = Pace(self, PANEL_PERIOD_S, self._draw_panel)
@@ -156,8 +157,7 @@ class DashboardApp(App[int]):
 
     def action_clear(self) -> None:
         """Empty the chat on this screen; nobody else's."""
-        kept = {e.turn for e in cleared(self._state).exchanges}
-        self._hidden = frozenset(e.turn for e in self._state.exchanges) - kept
+        self._hidden = frozenset(e.turn for e in self._state.exchanges if not e.live)
         self._draw_chat()
 
     def action_scroll_chat(self, pages: int) -> None:
@@ -172,6 +172,16 @@ class DashboardApp(App[int]):
         """Suspend the whole foreground job, launcher included, as the terminal's own Ctrl-Z does."""
         if hasattr(signal, "SIGTSTP") and self._driver is not None and self._driver.can_suspend:
             os.kill(0, signal.SIGTSTP)
+
+    @property
+    def _director(self) -> str:
+        beat = self._state.beats.get("director")
+        return beat.session if beat else ""
+
+    @property
+    def muted(self) -> bool:
+        """True while the director that was muted from here lives."""
+        return self._muted_by is not None and self._muted_by == self._director
 
     def _notified(self) -> None:
         """Called by the bus thread."""
@@ -200,7 +210,7 @@ class DashboardApp(App[int]):
                     self.prompt.value = command.text
                 self.prompt.cursor_position = len(command.text)
         elif isinstance(command, Panic):
-            self.muted = command.muted
+            self._muted_by = self._director if command.muted else None
             self._draw_panel()
 
     def _say(self, sentence: str) -> None:

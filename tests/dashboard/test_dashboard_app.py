@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from dashboard_events import demo, exchange, tokens, turn
+from dashboard_events import demo, exchange, health, message, tokens, turn
 from textual.pilot import Pilot
 
 from services.dashboard.app import DashboardApp
@@ -224,6 +224,18 @@ def test_keys_interrupt_and_mute() -> None:
         (unmute,) = screen.feed.take_commands()
         assert unmute == Panic(muted=False)
         screen.feed.answer(Answer(unmute, Reply()))
+        await screen.until(lambda: "MUTED" not in screen.text)
+
+    drive(script)
+
+
+def test_a_director_that_was_replaced_is_not_muted() -> None:
+    async def script(screen: Screen) -> None:
+        screen.feed.show(replay_all([health("director")]))
+        await screen.shows("1/1 ready")
+        screen.feed.answer(Answer(Panic(muted=True), Reply()))
+        await screen.shows("MUTED")
+        screen.feed.show(replay_all([message(health("director").payload, "director", "another")]))
         await screen.until(lambda: "MUTED" not in screen.text)
 
     drive(script)
