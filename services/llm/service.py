@@ -134,7 +134,7 @@ class LlmService(Service):
     def _publish_ended(self, ended: Ended) -> None:
         request = ended.request
         self.memory.end(request.generation)
-        if ended.completion_tokens:
+        if ended.completion_tokens > 1:  # one token has no rate: the director warms the cache so
             self._last_ended = ended
         finished = Finished(
             generation=request.generation,
