@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, ModelError, preflight.NotReady) as error:
         print(f"akane: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:  # while weights are fetched or things are checked: nothing runs yet
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:

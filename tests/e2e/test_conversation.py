@@ -12,6 +12,7 @@ import time
 import wave
 
 import pytest
+from real_show import shows
 from tiny_model import make_tiny_model
 
 from shared.events import SpeechFinished, Timeline
@@ -22,6 +23,23 @@ pytestmark = [
 ]
 
 STATS = r"\[(\d+) tokens, [\d.]+ tokens/s, first token (\d+) ms, elapsed [\d.]+ s\]"
+
+
+@pytest.fixture
+def start():
+    yield from shows()
+
+
+@pytest.fixture
+def script(tmp_path):
+    """`script(line, …)`: the path of a file with these lines."""
+
+    def write(*lines):
+        path = tmp_path / "script.txt"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return str(path)
+
+    return write
 
 
 @pytest.fixture(scope="session")
