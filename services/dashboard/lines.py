@@ -11,7 +11,7 @@ from rich.text import Text
 
 from services.dashboard.health import ProcessRow
 from services.dashboard.state import DashboardState, Exchange
-from services.dashboard.words import ENDS, parameters, printable, short_dtype
+from services.dashboard.words import ending_note, parameters, printable, short_dtype
 from shared.sanitize import clean_name
 
 INK, DIM, FAINT = "#ece4df", "#93867f", "#5e5350"
@@ -144,9 +144,8 @@ def _reply(exchange: Exchange) -> Text:
         text.append(reply, Style(color=INK))
     if exchange.live:
         text.append("▍" if reply else "…", Style(color=MADDER))
-    elif exchange.end in ENDS:
-        dash = "— " if reply else ""
-        text.append(f"{' ' if reply else ''}{dash}{ENDS[exchange.end]}", Style(color=WARN, italic=True))
+    elif note := ending_note(exchange.end, bool(reply)):
+        text.append(f" — {note}" if reply else note, Style(color=WARN, italic=True))
     return text
 
 
