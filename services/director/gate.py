@@ -15,6 +15,11 @@ LOOP_WORDS = 5
 """As many words in a row, said twice in one reply, are a loop."""
 COPY_WORDS = 4
 """A sentence of at least so many words that she said in an earlier reply is a loop too."""
+ECHO_WORDS = 6
+"""As many words in a row that stood in an earlier reply."""
+OPENING_WORDS = 4
+OPENINGS = 4
+"""So many replies in a row must not begin with the same words, unless she is asked again who she is."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +136,10 @@ def _found(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _loop(chunk: str, whole: str, scene: Scene) -> str:
-    before, now = _words(scene.said), _words(chunk)
-    grams = {tuple(before[i : i + LOOP_WORDS]) for i in range(len(before) - LOOP_WORDS + 1)}
-    joined = before[-(LOOP_WORDS - 1) :] + now
-    for at in range(len(joined) - LOOP_WORDS + 1):
-        gram = tuple(joined[at : at + LOOP_WORDS])
-        if gram in grams and at + LOOP_WORDS > len(joined) - len(now):
-            return " ".join(gram)
-        grams.add(gram)
-    if any(len(now) >= 4 and now[i : i + 4] == [now[i]] * 4 for i in range(len(now) - 3)):
-        return chunk.strip()
+    said, words = _words(scene.said), _words(whole)
+    repeated = _first_repeated(words, LOOP_WORDS)
+    if repeated or _stutters(_words(chunk)):
+        return repeated or chunk.strip()
     spoken = {_key(sentence) for sentence in _sentences(scene.said)}
     earlier = {_key(sentence) for reply in scene.recent for sentence in _sentences(reply)}
     for sentence in _sentences(chunk):
@@ -148,7 +147,39 @@ def _loop(chunk: str, whole: str, scene: Scene) -> str:
         if key and (key in spoken or (len(key.split()) >= COPY_WORDS and key in earlier)):
             return sentence
         spoken.add(key)
+    if phrases.ASKS_WHO.search(scene.asked):
+        return ""
+    replies = [_words(reply) for reply in scene.recent]
+    echoes = {gram for reply in replies for gram in _grams(reply, ECHO_WORDS)}
+    for gram in _grams(words[max(0, len(said) - ECHO_WORDS + 1) :], ECHO_WORDS):
+        if gram in echoes:
+            return " ".join(gram)
+    opening = words[:OPENING_WORDS]
+    if (
+        not said
+        and len(opening) == OPENING_WORDS
+        and opening in [reply[:OPENING_WORDS] for reply in replies[-OPENINGS:]]
+    ):
+        return " ".join(opening)
     return ""
+
+
+def _first_repeated(words: list[str], size: int) -> str:
+    seen: set[tuple[str, ...]] = set()
+    for gram in _grams(words, size):
+        if gram in seen:
+            return " ".join(gram)
+        seen.add(gram)
+    return ""
+
+
+def _stutters(words: list[str]) -> bool:
+    """The same word four times in a row."""
+    return any(len(set(gram)) == 1 for gram in _grams(words, 4))
+
+
+def _grams(words: list[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(words[at : at + size]) for at in range(len(words) - size + 1)]
 
 
 def _sentences(text: str) -> list[str]:

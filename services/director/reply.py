@@ -10,8 +10,10 @@ from services.director.gate import PASSED, Gate, Scene, Verdict
 from services.director.mood import mood_of, take_tags
 from shared.events import MoodName
 
-_ACTION = re.compile(r"\*\s*\w+s\b[^*\n]*\*")
-"""`*giggles softly*`: stage directions are acted, not spoken."""
+_ACTION = re.compile(
+    r"\*\s*\w+s\b[^*\n]*\*|\(\s*(?:laugh|giggl|smil|blush|wav|sigh|wink|nod|grin)\w*[^)\n]*\)"
+)
+"""`*giggles softly*` or `(laughs)`: stage directions are acted, not spoken."""
 _MARKS = re.compile(r"\*+|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)")
 _FINISHED = re.compile(r"[.!?…。！？]\W*$")
 

@@ -99,6 +99,16 @@ def test_what_she_said_before_is_a_loop(gate: Gate) -> None:
     assert gate.check("Bye!", scene), "short words may come again"
 
 
+def test_she_does_not_fall_into_one_way_of_answering(gate: Gate) -> None:
+    recent = ("I'm so sorry, I don't know that one. It is a famous place called home.",)
+    scene = Scene(recent=recent, asked="where is it?", names=frozenset())
+    assert gate.check("I'm so sorry, that's far away.", scene), "three words alike are no habit"
+    assert gate.check("I'm so sorry, I don't have one.", scene).rule == "loop"
+    assert gate.check("Well, it is a famous place called Rome.", scene).rule == "loop"
+    again = Scene(recent=("I'm Akane, an AI VTuber. Hello!",), asked="who are you?", names=frozenset())
+    assert gate.check("I'm Akane, an AI with a smile.", again), "asked who she is, she may say it again"
+
+
 def test_names_in_the_question_may_be_spoken(gate: Gate) -> None:
     scene = Scene(asked="say hi to my sister Nora", names=frozenset({"Sam"}))
     assert gate.check("Hi Nora!", scene)
