@@ -169,7 +169,7 @@ class LlmService(Service):
         first = latest.first_token_ms if latest else last.first_token_ms if last else 0.0
         stats = LlmStats(
             model=inference.loaded.name,
-            device=inference.loaded.device,
+            device=inference.device,
             dtype=inference.loaded.dtype,
             parameters=inference.loaded.parameters,
             context=engine.context,
