@@ -15,9 +15,10 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.driver import Driver
 from textual.events import Resize
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from services.dashboard import lines
+from services.dashboard.block import Block
 from services.dashboard.chat import Chat
 from services.dashboard.feed import Answer, Feed
 from services.dashboard.prompt import Prompt
@@ -83,23 +84,22 @@ class DashboardApp(App[int]):
         self.animation_level = "none"
         self._chat_pace = Pace(self, CHAT_PERIOD_S, self._draw_chat)
         self._panel_pace = Pace(self, PANEL_PERIOD_S, self._draw_panel)
-        self._drawn: dict[str, Text] = {}
         self._state = DashboardState()
         self._hidden: frozenset[str] = frozenset()
 
     def compose(self) -> ComposeResult:
         """The widgets, top to bottom."""
-        yield Static(id="header")
-        yield Static(id="summary")
+        yield Block(id="header")
+        yield Block(id="summary")
         with Horizontal(id="middle"):
             with Vertical(id="left"):
                 yield Chat(id="chat")
-                yield Static(id="waiting")
+                yield Block(id="waiting")
             with Vertical(id="side"):
-                yield Static(id="panel")
-        yield Static(id="notice")
+                yield Block(id="panel")
+        yield Block(id="notice")
         yield Prompt(id="prompt")
-        yield Static(id="hints")
+        yield Block(id="hints")
 
     def on_mount(self) -> None:
         """Start listening to the feed."""
@@ -115,7 +115,7 @@ class DashboardApp(App[int]):
         width = event.size.width
         self.screen.set_class(width < WIDE_COLUMNS, "narrow")
         self._draw_panel()
-        self._update("#hints", lines.hints(width, NARROW_HINTS if width < WIDE_COLUMNS else HINTS))
+        self._block("#hints").show(lines.hints(width, NARROW_HINTS if width < WIDE_COLUMNS else HINTS))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Send the line; it leaves the input at once and comes back when it is refused."""
@@ -214,10 +214,12 @@ class DashboardApp(App[int]):
             self._draw_panel()
 
     def _say(self, sentence: str) -> None:
-        notice = self.query_one("#notice", Static)
-        if notice.display or sentence:
-            notice.display = bool(sentence)
-            notice.update(Text(printable(sentence)))
+        notice = self._block("#notice")
+        notice.display = bool(sentence)
+        notice.show(Text("\n").join(lines.wrap(Text(printable(sentence)), self.size.width - 2)))
+
+    def _block(self, selector: str) -> Block:
+        return self.query_one(selector, Block)
 
     def _draw_chat(self) -> None:
         exchanges = self._state.exchanges
@@ -226,20 +228,15 @@ class DashboardApp(App[int]):
         self.chat.show(exchanges)
         width = self.query_one("#left").size.width - 2
         waiting = lines.waiting_lines(self._state, width)
-        self._update("#waiting", Text("\n").join(waiting))
+        self._block("#waiting").show(Text("\n").join(waiting))
         self.query_one("#waiting").display = bool(waiting)
 
     def _draw_panel(self) -> None:
         width = self.size.width
-        self._update("#header", lines.header(self._state, width, self.muted))
+        self._block("#header").show(lines.header(self._state, width, self.muted))
         if self.screen.has_class("narrow"):
-            self._update("#summary", lines.summary(self._state, width))
-        self._update("#panel", lines.panel(self._state, PANEL_COLUMNS - 4))
-
-    def _update(self, selector: str, text: Text) -> None:
-        if self._drawn.get(selector) != text:
-            self._drawn[selector] = text
-            self.query_one(selector, Static).update(text)
+            self._block("#summary").show(lines.summary(self._state, width))
+        self._block("#panel").show(lines.panel(self._state, PANEL_COLUMNS - 4))
 
 
 class Pace:
