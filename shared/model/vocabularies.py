@@ -19,7 +19,7 @@ GGUF_PRE_TOKENIZERS = {
     "llama3": "llama3",
     "qwen2": "qwen2",
 }
-NORMAL, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 3, 4, 5, 6
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 """`tokenizer.ggml.token_type`."""
 
 GPT2_RANKS_FILE = "r50k_base.tiktoken"
