@@ -30,6 +30,7 @@ CHAT_PERIOD_S = 1 / 20
 PANEL_PERIOD_S = 0.5
 WIDE_COLUMNS = 90
 PANEL_COLUMNS = 42
+BLOCKS = ("header", "summary", "below", "waiting", "panel", "notice", "hints")
 FAREWELLS = ("quit", "exit", "q")
 HINTS = (("Enter", "send"), ("Esc", "interrupt"), ("F2", "mute"), ("PgUp/PgDn", "scroll"), ("^C", "quit"),
          ("^L", "clear"), ("^Z", "suspend"))  # fmt: skip
@@ -52,6 +53,7 @@ class DashboardApp(App[int]):
         scrollbar-color-active: {lines.MADDER};
         scrollbar-background: {lines.GROUND}; scrollbar-background-hover: {lines.GROUND};
         scrollbar-background-active: {lines.GROUND}; }}
+    #below {{ height: 1; padding: 0 1; display: none; }}
     #waiting {{ height: auto; max-height: 3; padding: 0 1; display: none; }}
     #side {{ width: {PANEL_COLUMNS}; height: 100%; padding: 0 1; border-left: vkey #3a2629; overflow-y: auto;
         scrollbar-size-vertical: 1; }}
@@ -82,6 +84,9 @@ class DashboardApp(App[int]):
         self._muted_by: str | None = None
         """Session of the director that was muted; its successor starts unmuted."""
         self.animation_level = "none"
+        self.chat = Chat("chat")
+        self.prompt = Prompt("prompt")
+        self._blocks = {id: Block(id) for id in BLOCKS}
         self._chat_pace = Pace(self, CHAT_PERIOD_S, self._draw_chat)
         self._panel_pace = Pace(self, PANEL_PERIOD_S, self._draw_panel)
         self._state = DashboardState()
@@ -89,22 +94,21 @@ class DashboardApp(App[int]):
 
     def compose(self) -> ComposeResult:
         """The widgets, top to bottom."""
-        yield Block(id="header")
-        yield Block(id="summary")
+        yield self._blocks["header"]
+        yield self._blocks["summary"]
         with Horizontal(id="middle"):
             with Vertical(id="left"):
-                yield Chat(id="chat")
-                yield Block(id="waiting")
+                yield self.chat
+                yield self._blocks["below"]
+                yield self._blocks["waiting"]
             with Vertical(id="side"):
-                yield Block(id="panel")
-        yield Block(id="notice")
-        yield Prompt(id="prompt")
-        yield Block(id="hints")
+                yield self._blocks["panel"]
+        yield self._blocks["notice"]
+        yield self.prompt
+        yield self._blocks["hints"]
 
     def on_mount(self) -> None:
         """Start listening to the feed."""
-        self.chat = self.query_one("#chat", Chat)
-        self.prompt = self.query_one("#prompt", Prompt)
         self.prompt.focus()
         self._event_loop = asyncio.get_running_loop()
         self.feed.notify = self._notified
@@ -115,7 +119,7 @@ class DashboardApp(App[int]):
         width = event.size.width
         self.screen.set_class(width < WIDE_COLUMNS, "narrow")
         self._draw_panel()
-        self._block("#hints").show(lines.hints(width, NARROW_HINTS if width < WIDE_COLUMNS else HINTS))
+        self._blocks["hints"].show(lines.hints(width, NARROW_HINTS if width < WIDE_COLUMNS else HINTS))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Send the line; it leaves the input at once and comes back when it is refused."""
@@ -138,6 +142,12 @@ class DashboardApp(App[int]):
         """A sentence about the last line has been read by then."""
         if self.prompt.value:
             self._say("")
+
+    def on_chat_following(self, event: Chat.Following) -> None:
+        """While she goes on below what is in sight, say so."""
+        below = self._blocks["below"]
+        below.show(Text("▼ more below: PgDn, or Ctrl-End to follow", lines.MADDER, no_wrap=True))
+        below.display = not event.following
 
     def action_leave(self) -> None:
         """End the show: exit code 0 tells the launcher so."""
@@ -214,29 +224,25 @@ class DashboardApp(App[int]):
             self._draw_panel()
 
     def _say(self, sentence: str) -> None:
-        notice = self._block("#notice")
+        notice = self._blocks["notice"]
         notice.display = bool(sentence)
         notice.show(Text("\n").join(lines.wrap(Text(printable(sentence)), self.size.width - 2)))
-
-    def _block(self, selector: str) -> Block:
-        return self.query_one(selector, Block)
 
     def _draw_chat(self) -> None:
         exchanges = self._state.exchanges
         if self._hidden:
             exchanges = tuple(e for e in exchanges if e.turn not in self._hidden)
         self.chat.show(exchanges)
-        width = self.query_one("#left").size.width - 2
-        waiting = lines.waiting_lines(self._state, width)
-        self._block("#waiting").show(Text("\n").join(waiting))
-        self.query_one("#waiting").display = bool(waiting)
+        waiting = lines.waiting_lines(self._state, self.chat.size.width - 1)
+        self._blocks["waiting"].show(Text("\n").join(waiting))
+        self._blocks["waiting"].display = bool(waiting)
 
     def _draw_panel(self) -> None:
         width = self.size.width
-        self._block("#header").show(lines.header(self._state, width, self.muted))
-        if self.screen.has_class("narrow"):
-            self._block("#summary").show(lines.summary(self._state, width))
-        self._block("#panel").show(lines.panel(self._state, PANEL_COLUMNS - 4))
+        self._blocks["header"].show(lines.header(self._state, width, self.muted))
+        if width < WIDE_COLUMNS:
+            self._blocks["summary"].show(lines.summary(self._state, width))
+        self._blocks["panel"].show(lines.panel(self._state, PANEL_COLUMNS - 4))
 
 
 class Pace:

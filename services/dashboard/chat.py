@@ -8,6 +8,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.cache import LRUCache
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -17,6 +18,13 @@ from services.dashboard.state import Exchange
 
 class Chat(ScrollView, can_focus=False):
     """Exchanges above each other; follows its end unless it was scrolled up."""
+
+    class Following(Message):
+        """Whether the end of the chat is in sight has changed."""
+
+        def __init__(self, following: bool) -> None:
+            super().__init__()
+            self.following = following
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
@@ -31,8 +39,10 @@ class Chat(ScrollView, can_focus=False):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Scrolling up stops following, reaching the end starts it again."""
         super().watch_scroll_y(old_value, new_value)
-        if new_value != old_value:
-            self._following = new_value >= self.max_scroll_y
+        following = new_value >= self.max_scroll_y
+        if new_value != old_value and following != self._following:
+            self._following = following
+            self.post_message(self.Following(following))
 
     def show(self, exchanges: tuple[Exchange, ...]) -> None:
         """Draw these; only what changed since the last call is wrapped and painted again."""

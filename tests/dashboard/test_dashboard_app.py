@@ -68,6 +68,16 @@ def test_a_typed_line_goes_out_at_once_and_the_input_is_free_again() -> None:
     drive(script)
 
 
+def test_a_click_beside_the_input_does_not_take_the_keys_from_it() -> None:
+    async def script(screen: Screen) -> None:
+        for place in ("#chat", "#panel", "#header"):
+            await screen.pilot.click(place)
+        await screen.pilot.press("a", "tab", "b")
+        assert screen.app.prompt.value == "ab"
+
+    drive(script)
+
+
 def test_her_reply_streams_into_the_last_bubble() -> None:
     async def script(screen: Screen) -> None:
         state = replay_all([turn("t1", 1, "thinking", **ABOUT)])
@@ -92,10 +102,12 @@ def test_the_chat_follows_its_end_unless_scrolled_up() -> None:
         screen.feed.show(many(41))
         await screen.until(lambda: len(screen.app.chat._blocks) == 41)
         assert screen.app.chat.scroll_offset.y == seen
+        await screen.shows("more below")
         await screen.pilot.press("pagedown", "pagedown", "pagedown")
         await screen.shows("answer 40.")
         screen.feed.show(many(42))
         await screen.shows("answer 41.")
+        await screen.until(lambda: "more below" not in screen.text)
 
     drive(script)
 
