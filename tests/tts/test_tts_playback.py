@@ -154,3 +154,38 @@ def test_opening_a_device_prints_nothing(capfd: pytest.CaptureFixture[str]) -> N
     captured = capfd.readouterr()
     assert captured.err == ""
     assert captured.out == ""
+
+
+def test_the_null_device_can_be_paused_and_resumed() -> None:
+    ring = Ring()
+    player = Playback(ring, 40, 0, "null")
+    pull: Callable[..., Any] = ring.pull
+    pulled = threading.Event()
+
+    def watched(frames: int, now: float) -> Any:
+        if frames:
+            pulled.set()
+        return pull(frames, now)
+
+    ring.pull = watched  # type: ignore[method-assign]
+    for _ in range(3):
+        player.resume()
+        assert pulled.wait(5)
+        player.pause()
+        held = ring.delivered
+        pulled.clear()
+        assert player.clock.frame(time.monotonic() + 1) == held == ring.delivered
+    player.close()
+
+
+def test_the_buffer_is_never_larger_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def opened(period_ms: int, *, null: bool) -> tuple[Any, str]:
+        asked.append(period_ms)
+        return FakeDevice(), "null"
+
+    monkeypatch.setattr(playback, "open_device", opened)
+    for buffer_ms in (5, 40, 200):
+        Playback(Ring(), buffer_ms, 0, "null")
+        assert asked[-1] * playback.PERIODS <= buffer_ms

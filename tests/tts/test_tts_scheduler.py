@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tts_stage import BUFFER_MS, LEAD_S, PERIOD_MS, WORD_S, SpeechStage, rendering_of
 
 from services.tts.audio import SAMPLE_RATE_HZ
@@ -340,3 +343,54 @@ def test_recording_of_a_stopped_turn_ends_with_its_fade() -> None:
 def test_words_heard_counts_halves() -> None:
     words = [TimedWord("a", 0.0, 1.0), TimedWord("b", 1.0, 2.0), TimedWord("!", 2.0, 2.0)]
     assert [words_heard(words, at) for at in (0.0, 0.49, 0.5, 1.49, 1.5, 1.99, 2.0)] == [0, 0, 1, 1, 2, 2, 3]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("speak"), st.integers(0, 3), st.sampled_from(["one two", "😀", "three.", ""])),
+        st.tuples(st.just("close"), st.integers(0, 3), st.just("")),
+        st.tuples(st.just("stop"), st.integers(0, 4), st.just("")),
+        st.tuples(st.just("render"), st.just(0), st.just("")),
+        st.tuples(st.just("fail"), st.just(0), st.just("")),
+        st.tuples(st.just("play"), st.integers(1, 8), st.just("")),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS)
+def test_whatever_is_commanded_each_turn_ends_once_and_nothing_stale_follows(steps: list[tuple]) -> None:
+    stage = SpeechStage(record=True)
+    accepted: dict[str, list[str]] = {}
+    epoch = 1
+    for chunk, (what, number, text) in enumerate(steps):
+        if what in ("speak", "close"):
+            with contextlib.suppress(SpeakRefused):
+                stage.speak(text, turn=f"t{number}", epoch=number, chunk=chunk, last=what == "close")
+                accepted.setdefault(f"t{number}", []).append(text)
+                epoch = max(epoch, number)
+        elif what == "stop":
+            stage.stop(number)
+            epoch = max(epoch, number)
+        elif what == "render":
+            stage.render()
+        elif what == "fail":
+            if job := stage.scheduler.next_job():
+                stage.scheduler.failed(job.number, "The voice engine died.")
+        else:
+            stage.play(number / 10)
+        assert all(turn.epoch >= stage.scheduler.epoch for turn in stage.scheduler._turns)
+    stage.scheduler.lose("lost")
+    stage.play(0.2)
+    endings = stage.events("speech.finished")
+    assert sorted(ending.turn for ending in endings) == sorted(accepted)
+    for ending in endings:
+        whole = " ".join(text for text in accepted[ending.turn] if text)
+        assert whole.startswith(ending.heard), "only its own words, from the first"
+        about = [index for index, (_, _, event) in enumerate(stage.log) if event.turn == ending.turn]
+        assert stage.log[about[-1]][1] == "speech.finished", "nothing follows the ending"
+        mouths = [event for event in stage.events("avatar.mouth") if event.turn == ending.turn]
+        assert not mouths or mouths[-1].openness == 0.0
+    assert not stage.scheduler.speaking
+    assert not stage.ring.waiting_frames()

@@ -26,7 +26,7 @@ from shared.commands import Speak, StopSpeech
 from shared.config import BusSettings, Settings, TtsSettings
 from shared.events import TurnState
 from shared.requests import CommandError
-from shared.service import StopSignal, serve
+from shared.service import StartError, StopSignal, serve
 
 
 class Running:
@@ -232,3 +232,15 @@ def test_wav_names_cannot_leave_the_folder(tmp_path: Path) -> None:
         assert path.parent == tmp_path / "deep" / "er"
         assert path.is_file()
     assert len(list((tmp_path / "deep" / "er").iterdir())) == 5, "and nothing unfinished is left"
+
+
+def test_a_recording_folder_that_cannot_be_made_is_one_sentence(
+    broker: BusSettings, open_bus: OpenBus, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    tts = TtsSettings(voice="silent", device="null", audio_out=str(tmp_path / "file" / "out"))
+    service = TtsService(Settings(bus=broker, tts=tts), open_bus("tts", register=True), time.monotonic)
+    with pytest.raises(
+        StartError, match=r"The folder .*out for recordings cannot be made: Not a directory\."
+    ):
+        service.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -19,14 +20,18 @@ from services.tts.voices.neural import MAX_PHONEMES, stretches
 SENTENCE = "Well, that is a lovely question, my friend."
 
 
-@pytest.fixture(scope="module", params=["neural", "pyttsx3", "silent"])
+loaded = cache(load_voice)
+"""Each voice once for the whole file: they take a second to load."""
+
+
+@pytest.fixture(params=["neural", "pyttsx3", "silent"])
 def named_voice(request: pytest.FixtureRequest) -> tuple[str, Voice]:
-    return request.param, load_voice(request.param)
+    return request.param, loaded(request.param)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def neural() -> Voice:
-    return load_voice("neural")
+    return loaded("neural")
 
 
 def render(voice: Voice, text: str, rate: float = 1.0) -> Rendering:
@@ -127,7 +132,7 @@ def test_long_sentences_are_cut_between_words() -> None:
 
 def test_pyttsx3_keeps_its_prints_to_itself_only_in_the_child(capfd: pytest.CaptureFixture[str]) -> None:
     """Why the child gives file descriptor 1 away: the library prints the name of every file."""
-    voice = load_voice("pyttsx3")
+    voice = loaded("pyttsx3")
     parts: list[Part] = list(voice.synthesize("Hello", 1.0))
     assert parts
     assert "Audio saved" in capfd.readouterr().out

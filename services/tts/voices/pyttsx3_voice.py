@@ -20,8 +20,8 @@ from services.tts.rendering import Part
 from services.tts.timing import estimate, fit
 from services.tts.voices import VoiceError
 
-FEMALE_ESPEAK = "en-us+f3"
-"""espeak's plain voice is a man's."""
+FEMALE_ESPEAK = "en-us+f1"
+"""espeak's plain voice is a man's; of its women's, a speech recogniser understands this one best."""
 WORDS_PER_MINUTE = 170
 TRIES = 3
 RATE_TRIES = 20
