@@ -101,6 +101,8 @@ class ChatTemplate:
         contents.pop("", None)
         context: dict[str, Any] = {**self._names, "messages": stand_ins, "turns": self._turns}
         context |= {"add_generation_prompt": add_generation_prompt, "tools": None, "documents": None}
+        # Families that can think aloud (Qwen3) are told not to: what they write is spoken.
+        context["enable_thinking"] = False
         self._sandbox.restart()
         pieces: list[str] = []
         length = 0
