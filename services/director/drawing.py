@@ -35,12 +35,9 @@ def begin(stage: Stage, turn: Turn) -> None:
     turn.generation = f"{turn.id}-{turn.draw}"
     message = turn.item.message
     assert message is not None
-    names = stage.memory.names() | {clean_name(message.author)}
-    scene = Scene(
-        recent=tuple(stage.memory.replies()),
-        asked=message.text,
-        names=frozenset(name for name in names if name != "you"),
-    )
+    viewer = clean_name(message.author)
+    names = frozenset() if viewer == "you" else frozenset({viewer})
+    scene = Scene(recent=tuple(stage.memory.replies()), asked=message.text, names=names)
     turn.reply = Reply(stage.gate, scene, stage.persona.sentence_limit)
     turn.next_index = turn.consumed = 0
     turn.is_replaying = False

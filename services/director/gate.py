@@ -49,6 +49,8 @@ class Verdict:
 
 PASSED = Verdict()
 
+_ENDED = re.compile(r"[.!?…。！？]\W*$")
+
 Rule = Callable[[str, str, Scene], str]
 """(chunk, the reply with the chunk at its end, scene) -> what was found, empty when nothing."""
 
@@ -141,12 +143,21 @@ def _loop(chunk: str, whole: str, scene: Scene) -> str:
     if repeated or _stutters(_words(chunk)):
         return repeated or chunk.strip()
     spoken = {_key(sentence) for sentence in _sentences(scene.said)}
-    earlier = {_key(sentence) for reply in scene.recent for sentence in _sentences(reply)}
     for sentence in _sentences(chunk):
         key = _key(sentence)
-        if key and (key in spoken or (len(key.split()) >= COPY_WORDS and key in earlier)):
+        if key and key in spoken:
             return sentence
         spoken.add(key)
+    # To stop in the middle of a sentence would be worse than to say again what was said in another reply.
+    return "" if said and not _ENDED.search(scene.said) else _echo(chunk, said, words, scene)
+
+
+def _echo(chunk: str, said: list[str], words: list[str], scene: Scene) -> str:
+    """What stood in an earlier reply already: a sentence, a long run of words, or the way it begins."""
+    earlier = {_key(sentence) for reply in scene.recent for sentence in _sentences(reply)}
+    for sentence in _sentences(chunk):
+        if len(_words(sentence)) >= COPY_WORDS and _key(sentence) in earlier:
+            return sentence
     if phrases.ASKS_WHO.search(scene.asked):
         return ""
     replies = [_words(reply) for reply in scene.recent]
@@ -155,13 +166,8 @@ def _loop(chunk: str, whole: str, scene: Scene) -> str:
         if gram in echoes:
             return " ".join(gram)
     opening = words[:OPENING_WORDS]
-    if (
-        not said
-        and len(opening) == OPENING_WORDS
-        and opening in [reply[:OPENING_WORDS] for reply in replies[-OPENINGS:]]
-    ):
-        return " ".join(opening)
-    return ""
+    openings = [reply[:OPENING_WORDS] for reply in replies[-OPENINGS:]]
+    return " ".join(opening) if not said and len(opening) == OPENING_WORDS and opening in openings else ""
 
 
 def _first_repeated(words: list[str], size: int) -> str:

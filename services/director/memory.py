@@ -74,10 +74,6 @@ class Memory:
         self._exchanges = kept
         return dropped
 
-    def names(self) -> set[str]:
-        """Viewers she has talked with and may speak of."""
-        return {clean_name(exchange.message.author) for exchange in self._exchanges}
-
     def replies(self) -> list[str]:
         """What she said lately, oldest first; it reaches farther back than the prompt."""
         return list(self._replies)
