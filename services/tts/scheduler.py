@@ -11,11 +11,10 @@ from typing import Literal, NamedTuple, cast
 import numpy as np
 
 from services.tts.audio import SAMPLE_RATE_HZ
-from services.tts.rendering import Rendering, TimedWord, planned_pause_s
+from services.tts.rendering import Rendering, planned_pause_s
 from services.tts.ring import Ring
 from services.tts.speakable import speakable
-from services.tts.timing import align
-from services.tts.turns import Chunk, Recording, Turn, mouth_at
+from services.tts.turns import Chunk, Recording, Turn, mouth_at, shown_words
 from shared.commands import Speak
 from shared.events import Event, Mouth, MouthShape, Progress, SpeechFinished, Timeline, Viseme, Word
 
@@ -175,7 +174,7 @@ class Scheduler:
     def _play(self, turn: Turn, chunk: Chunk, rendering: Rendering, synthesis_ms: float) -> None:
         """Tell the plan, then queue the sound with the pause that belongs behind it."""
         chunk.rendering = rendering
-        chunk.shown = _shown_words(chunk, rendering)
+        chunk.shown = shown_words(chunk.words, rendering)
         self.events.append(("speech.timeline", self._timeline(turn, chunk, rendering, synthesis_ms)))
         pause = 0 if chunk.last or not chunk.frames else planned_pause_s(chunk.words.text)
         silence = np.zeros(round(pause * SAMPLE_RATE_HZ), np.int16)
@@ -287,17 +286,3 @@ class Scheduler:
             pcm = self._ring.take(turn.keys)
             if self._record and len(pcm):
                 self.recordings.append(Recording(turn.number, turn.name, pcm))
-
-
-def _shown_words(chunk: Chunk, rendering: Rendering) -> list[TimedWord]:
-    """The written words with times; what is not spoken (emoji, stage directions) has no length."""
-    spoken = [word for word in chunk.words.spoken if word]
-    timed = iter(align(rendering.words, spoken) if chunk.frames else [])
-    shown: list[TimedWord] = []
-    at = 0.0
-    for text, said in zip(chunk.words.shown, chunk.words.spoken, strict=True):
-        word = next(timed, None) if said else None
-        if word:
-            at = word.end_s
-        shown.append(word._replace(text=text) if word else TimedWord(text, at, at))
-    return shown

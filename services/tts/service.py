@@ -47,6 +47,7 @@ class TtsService(Service):
         self.scheduler = Scheduler(self._ring, voice=tts.voice, record=self._folder is not None)
         self._playback: Playback | None = None
         self._quiet_since: float | None = None
+        self._next_tick = 0.0
 
     def start(self) -> None:
         """Open the sound device and warm the voice; StartError when recordings cannot be written."""
@@ -73,6 +74,8 @@ class TtsService(Service):
             for item in self.bus.poll(POLL_LOADING_S):
                 if isinstance(item, Message):
                     self.on_event(item)
+                else:
+                    self.on_lost(item)
             self.engine.poll(self.clock())
         self._show_phase()
 
@@ -101,7 +104,11 @@ class TtsService(Service):
             self._playback.pause()
         self._publish()
         self._show_phase()
-        return SPEAKING_TICK_S if self.scheduler.speaking else IDLE_TICK_S
+        if not self.scheduler.speaking:
+            return IDLE_TICK_S
+        if now >= self._next_tick:
+            self._next_tick = max(self._next_tick + SPEAKING_TICK_S, now)
+        return max(0.0, self._next_tick - self.clock())
 
     def stop(self) -> None:
         """Silence, last endings, last recordings, then the child and the device."""
@@ -159,5 +166,5 @@ class TtsService(Service):
         if self.engine.complaint:
             self.degraded(self.engine.complaint)
         else:
-            muted = "muted" if self.settings.tts.mute else self._playback.name
-            self.ready(self._playback.trouble or f"{self.engine.voice} voice, {muted}")
+            sound = "muted" if self.settings.tts.mute else self._playback.trouble or self._playback.name
+            self.ready(f"{self.engine.voice} voice, {sound}")

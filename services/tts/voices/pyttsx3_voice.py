@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import sys
 import tempfile
 import time
 import wave
@@ -102,8 +103,8 @@ def _read(path: Path) -> tuple[Floats, int] | None:
 
 
 def _find_espeak() -> None:
-    """Make the espeak-ng of `espeakng-loader` known when the system has none (Linux, macOS)."""
-    if os.name == "nt":
+    """Make the espeak-ng of `espeakng-loader` known when a Linux has none of its own."""
+    if not sys.platform.startswith("linux"):
         return
     with contextlib.suppress(OSError):
         ctypes.CDLL("libespeak-ng.so.1")
