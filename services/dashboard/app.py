@@ -27,7 +27,7 @@ from services.dashboard.words import printable
 from shared.commands import MAX_TEXT_CHARS, Command, Interrupt, Panic, Submit
 
 CHAT_PERIOD_S = 1 / 20
-PANEL_PERIOD_S = 0.5
+PANEL_PERIOD_S = 1.0
 WIDE_COLUMNS = 90
 PANEL_COLUMNS = 42
 BLOCKS = ("header", "summary", "below", "waiting", "panel", "notice", "hints")
