@@ -37,7 +37,12 @@ def begin(stage: Stage, turn: Turn) -> None:
     assert message is not None
     viewer = clean_name(message.author)
     names = frozenset() if viewer == "you" else frozenset({viewer})
-    scene = Scene(recent=tuple(stage.memory.replies()), asked=message.text, names=names)
+    scene = Scene(
+        recent=tuple(stage.memory.replies()),
+        asked=message.text,
+        names=names,
+        others=frozenset(stage.memory.authors() - {viewer.casefold()}),
+    )
     turn.reply = Reply(stage.gate, scene, stage.persona.sentence_limit)
     turn.next_index = turn.consumed = 0
     turn.is_replaying = False

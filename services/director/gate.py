@@ -34,6 +34,8 @@ class Scene:
     """The message that is being answered."""
     names: frozenset[str] | None = None
     """Viewers whom she may address; None when the words are not the model's but the operator's."""
+    others: frozenset[str] = frozenset()
+    """Viewers who spoke before and do not now: a small model mixes them up."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,21 @@ class Gate:
                 return Verdict(name, found)
         return PASSED
 
+    def without_strangers(self, text: str, scene: Scene) -> str:
+        """`text` without a name at the end or the start of a sentence that nobody here has."""
+        known = self._known(scene)
+
+        def keep_known(match: re.Match[str]) -> str:
+            return match.group() if self._is_no_stranger(match.group(1), known) else ""
+
+        if scene.names is None:
+            return text
+        text = phrases.ADDRESSED.sub(keep_known, text)
+        first, comma, rest = text.partition(", ")
+        if comma and rest and first.casefold() in scene.others and first.casefold() not in known:
+            return rest[0].upper() + rest[1:]
+        return text
+
     def refuses(self, text: str) -> str | None:
         """The rule by which a viewer's message is not answered, or None."""
         return self.blocklist.rule_for(text)
@@ -118,12 +135,20 @@ class Gate:
     def _invented_viewer(self, chunk: str, whole: str, scene: Scene) -> str:
         if scene.names is None:
             return ""
-        known = " ".join([*scene.names, scene.asked, self.persona.name]).casefold()
+        known = self._known(scene)
         for match in (*phrases.GREETED.finditer(whole), *phrases.ADDRESSED.finditer(whole)):
-            name = match.group(1).casefold()
-            if name not in phrases.NOT_NAMES and name not in known:
+            if not self._is_no_stranger(match.group(1), known):
                 return match.group()
+        for word in _words(chunk):
+            if word in scene.others and word not in known:
+                return word
         return ""
+
+    def _known(self, scene: Scene) -> str:
+        return " ".join([*(scene.names or ()), scene.asked, self.persona.name]).casefold()
+
+    def _is_no_stranger(self, name: str, known: str) -> bool:
+        return name.casefold() in phrases.NOT_NAMES or name.casefold() in known
 
     def _language(self, chunk: str, whole: str, scene: Scene) -> str:
         letters = [_script(character) for character in chunk if character.isalpha()]

@@ -74,6 +74,12 @@ class Memory:
         self._exchanges = kept
         return dropped
 
+    def authors(self) -> set[str]:
+        """Names that stand in the prompt, of the examples and of past exchanges, in lower case."""
+        past = (clean_name(exchange.message.author) for exchange in self._exchanges)
+        named = {name.casefold() for name in (*past, *(example.author for example in self._persona.example))}
+        return named - {"you"}
+
     def replies(self) -> list[str]:
         """What she said lately, oldest first; it reaches farther back than the prompt."""
         return list(self._replies)

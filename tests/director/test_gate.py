@@ -116,6 +116,15 @@ def test_she_does_not_fall_into_one_way_of_answering(gate: Gate) -> None:
     assert gate.check("I'm Akane, an AI with a smile.", again), "asked who she is, she may say it again"
 
 
+def test_viewers_are_not_mixed_up(gate: Gate) -> None:
+    scene = Scene(asked="hi", names=frozenset({"Sam"}), others=frozenset({"rosa", "mia"}))
+    assert gate.check("I told Rosa about it.", scene).rule == "invented_viewer"
+    assert gate.without_strangers("I love it, Rosa!", scene) == "I love it!"
+    assert gate.without_strangers("Mia, that is sweet.", scene) == "That is sweet."
+    assert gate.without_strangers("I love it, Sam!", scene) == "I love it, Sam!"
+    assert gate.without_strangers("Well, that is sweet, dear.", scene) == "Well, that is sweet, dear."
+
+
 def test_names_in_the_question_may_be_spoken(gate: Gate) -> None:
     scene = Scene(asked="say hi to my sister Nora", names=frozenset({"Sam"}))
     assert gate.check("Hi Nora!", scene)
