@@ -16,7 +16,7 @@ BUILT_IN = Path(__file__).with_name("blocklist.toml")
 _LEET = str.maketrans("013457@$!|€£", "oieastasiiel")
 _HOMOGLYPHS = str.maketrans("асеорхуіѕјкмтвнԁɡαοε", "aceopxyisjkmtbhdgaoe")
 """Cyrillic and Greek letters that look like Latin ones."""
-_ENDINGS = r"(?:s|es|ed|er|ers|in|ing|ings|y)?"
+_ENDINGS = r"(?:s|es|ed|er|ers|ing|ings)?"
 _SPELT_OUT = re.compile(r"\b\w(?:[\s._*\-]+\w\b){2,}")
 _CENSORED = re.compile(r"\b\w[\w*#]*[*#][\w*#]*\w\b")
 

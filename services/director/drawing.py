@@ -17,7 +17,7 @@ from shared.sanitize import clean_name
 log = logging.getLogger(__name__)
 
 MAX_DRAWS = 3
-DRAW_HEAT = (1.0, 1.2, 1.4)
+DRAW_HEAT = (1.0, 1.3, 1.6)
 """Factors on the temperature of the first, second and third draw: what was bad must not be drawn again."""
 MODEL_WAIT_S = 30.0
 """A message waits this long for a model that is away; a model that is loading may take longer."""

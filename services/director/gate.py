@@ -110,6 +110,10 @@ class Gate:
         if scene.names is None:
             return text
         text = phrases.ADDRESSED.sub(keep_known, text)
+        greeted = phrases.GREETED.search(text)
+        if greeted and greeted.group(1).casefold() == self.persona.name.casefold():
+            # "Hello, Akane!" is the viewer's line: without the name it is hers.
+            text = text[: greeted.start(1)].rstrip(", ") + text[greeted.end(1) :]
         first, comma, rest = text.partition(", ")
         if comma and rest and first.casefold() in scene.others and first.casefold() not in known:
             return rest[0].upper() + rest[1:]

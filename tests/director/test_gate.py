@@ -121,6 +121,9 @@ def test_viewers_are_not_mixed_up(gate: Gate) -> None:
     assert gate.check("I told Rosa about it.", scene).rule == "invented_viewer"
     assert gate.without_strangers("I love it, Rosa!", scene) == "I love it!"
     assert gate.without_strangers("Mia, that is sweet.", scene) == "That is sweet."
+    assert gate.without_strangers("Hello, Akane! How are you?", scene) == "Hello! How are you?"
+    assert gate.without_strangers("Hi there Akane, welcome.", scene) == "Hi there, welcome."
+    assert gate.without_strangers("Hi Sam, I'm Akane!", scene) == "Hi Sam, I'm Akane!"
     assert gate.without_strangers("I love it, Sam!", scene) == "I love it, Sam!"
     assert gate.without_strangers("Well, that is sweet, dear.", scene) == "Well, that is sweet, dear."
 
