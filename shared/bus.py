@@ -203,9 +203,6 @@ class Bus:
         self._commands.obey_waiting()
         found = self._drain_events()
         self._keep_alive(time.monotonic())
-        if self._tracker.news:
-            found.extend(self._tracker.news)
-            self._tracker.news.clear()
         return found
 
     def events(self, timeout_s: float | None = None, *, lost: bool = False) -> Iterator[Any]:
@@ -336,7 +333,7 @@ class Bus:
 
     def _drain_events(self) -> list[Message | SourceLost]:
         found: list[Message | SourceLost] = []
-        receive = self._sub.recv_multipart
+        receive, news = self._sub.recv_multipart, self._tracker.news
         for _ in range(MAX_DRAIN):
             try:
                 frames = receive(zmq.NOBLOCK)
@@ -354,6 +351,9 @@ class Bus:
             if self._tracker.observe(message.source, message.session, topic, message.seq):
                 if topic in _ALWAYS:
                     self._note(message)
+                if news:  # before the first word of a successor
+                    found.extend(news)
+                    news.clear()
                 if topic in self._topics:
                     found.append(message)
         return found
