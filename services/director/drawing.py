@@ -252,5 +252,7 @@ def _draw_again(stage: Stage, turn: Turn, why: str) -> None:
         begin(stage, turn)
         return
     log.warning("turn %s: no draw of %d was fit to be voiced (%s)", turn.id, MAX_DRAWS, why)
-    turn.chunks = prepared(stage.rng.choice(stage.persona.fallback))
+    lines = stage.persona.fallback
+    turn.chunks = prepared(lines[stage.fallbacks % len(lines)])
+    stage.fallbacks += 1
     close(stage, turn, "refused")

@@ -183,12 +183,12 @@ def _loop(chunk: str, whole: str, scene: Scene) -> str:
 
 def _echo(chunk: str, said: list[str], words: list[str], scene: Scene) -> str:
     """What stood in an earlier reply already: a sentence, a long run of words, or the way it begins."""
+    if phrases.ASKS_WHO.search(scene.asked):
+        return ""
     earlier = {_key(sentence) for reply in scene.recent for sentence in _sentences(reply)}
     for sentence in _sentences(chunk):
         if len(_words(sentence)) >= COPY_WORDS and _key(sentence) in earlier:
             return sentence
-    if phrases.ASKS_WHO.search(scene.asked):
-        return ""
     replies = [_words(reply) for reply in scene.recent]
     echoes = {gram for reply in replies for gram in _grams(reply, ECHO_WORDS)}
     for gram in _grams(words[max(0, len(said) - ECHO_WORDS + 1) :], ECHO_WORDS):
