@@ -189,7 +189,11 @@ def _echo(chunk: str, said: list[str], words: list[str], scene: Scene) -> str:
     for sentence in _sentences(chunk):
         if len(_words(sentence)) >= COPY_WORDS and _key(sentence) in earlier:
             return sentence
-    replies = [_words(reply) for reply in scene.recent]
+    # "Olive, you're the best" and "Grace, you're the best" are the same habit.
+    named = scene.others | {name.casefold() for name in scene.names or ()}
+    words = [word for word in words if word not in named]
+    said = [word for word in said if word not in named]
+    replies = [[word for word in _words(reply) if word not in named] for reply in scene.recent]
     echoes = {gram for reply in replies for gram in _grams(reply, ECHO_WORDS)}
     for gram in _grams(words[max(0, len(said) - ECHO_WORDS + 1) :], ECHO_WORDS):
         if gram in echoes:
