@@ -105,7 +105,7 @@ class Lifecycle:
         self.heard_at = now
 
     def exited(self, code: int, last_line: str, now: float, *, final: bool = False) -> None:
-        """The process is gone; `code` as Popen gives it (negative: a signal), `final`: trying again is vain."""
+        """The process is gone; `code` as Popen gives it (negative: a signal); `final`: never again."""
         asked, hung = self.state == "stopping", self._hung
         self.pid, self.exit_code = None, code
         if asked:
