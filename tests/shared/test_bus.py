@@ -138,7 +138,7 @@ def test_a_repeated_request_is_obeyed_once(open_bus: OpenBus) -> None:
     seen = serve_cancel(llm)
     answers: list[object] = []
     llm.publish("sys.health", Health(phase="ready", pid=1))
-    until(director, lambda _: director._tracker.sessions.get("llm"))
+    until(director, lambda _: director._events.tracker.sessions.get("llm"))
     pending = director.ask(Cancel(generation="a"), answers.append, timeout_s=20.0)
     pending.retry_at = 0.0  # half time is over before the first copy was answered
     until([director, llm], lambda _: answers)
