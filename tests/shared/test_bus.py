@@ -188,7 +188,7 @@ def test_a_replaced_source_is_reported_lost_and_its_late_words_are_dropped(open_
     old.publish("llm.token", token(0))
     until(reader, lambda items: items)
     new = open_bus("llm")
-    new.session = f"{int(old.session[:12], 16) + 1000:012x}-ffffffff"
+    new.session = new._events.session = f"{int(old.session[:12], 16) + 1000:012x}-ffffffff"
     new.publish("llm.token", token(0))
     got = until(reader, lambda items: any(isinstance(item, SourceLost) for item in items))
     assert got[0] == SourceLost("llm", old.session)
