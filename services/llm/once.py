@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from services.llm.generation import Ended, Piece
 from services.llm.inference import Inference
+from services.llm.outputs import Ended, Piece
 from shared.commands import ChatTurn, Generate
 from shared.config import LlmSettings
 from shared.service import StartError

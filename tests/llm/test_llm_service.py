@@ -181,7 +181,7 @@ def test_more_than_the_queue_holds_is_refused(bus: Bus) -> None:
 def test_what_cannot_fit_is_refused(bus: Bus, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence) as refusal:
         generate(bus, "a", **changes)
-    assert refusal.value.code == "refused"
+    assert refusal.value.code == "too_long"
 
 
 @pytest.mark.parametrize(
