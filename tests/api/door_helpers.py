@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,14 @@ START_S = 60.0
 ANY_PORT = BusSettings(
     publish="tcp://127.0.0.1:*", subscribe="tcp://127.0.0.1:*", commands="tcp://127.0.0.1:*"
 )
+
+
+def until(attempt: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+    """The first true result of `attempt`, which is called again and again (each call takes its time)."""
+    deadline = time.monotonic() + timeout_s
+    while not (result := attempt()):
+        assert time.monotonic() < deadline, "not reached in time"
+    return result
 
 
 class Running:
@@ -62,7 +72,7 @@ def client_of(url: str, key: str = "none") -> openai.OpenAI:
     return openai.OpenAI(base_url=url, api_key=key, max_retries=0, timeout=30)
 
 
-def settings_for(tiny: Path, **api: Any) -> Settings:
+def settings_for(tiny: Path | str, **api: Any) -> Settings:
     """A tiny model of three slots, a door on a free port."""
     llm = LlmSettings(
         model=str(tiny), threads=1, dtype="float32", device="cpu", slots=3, queue_limit=2, context=1024
