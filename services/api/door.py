@@ -97,7 +97,7 @@ class Answers:
     async def updates(
         self, idle_s: float | None = None
     ) -> AsyncIterator[tuple[int, Delta | Finished | None]]:
-        """Each text and each ending with its number; (-1, None) after `idle_s` of silence. Raises ApiError."""
+        """Each text and ending with its number; (-1, None) after `idle_s` of silence. Raises ApiError."""
         while self._open:
             try:
                 index, update = self._held.pop(0) if self._held else await self._next(idle_s)

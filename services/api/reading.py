@@ -91,6 +91,8 @@ class Reading:
 
     def _given(self) -> list[Delta]:
         given: list[Delta] = []
+        if self.is_done:
+            return given
         while (delta := self._early.pop(self.next_index, None)) is not None:
             self.next_index += 1
             self._consumed += len(delta.text)

@@ -23,10 +23,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
     """For the tests of one file: starting a model takes longest."""
-    with Broker(ANY_PORT) as broker:
-        services = Running(broker.settings)
+    with Broker(ANY_PORT) as broker, Running(broker.settings) as services:
         yield services
-        services.close()
 
 
 @pytest.fixture(scope="module")

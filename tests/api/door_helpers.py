@@ -42,7 +42,10 @@ class Running:
         made: list[Service] = []
         values = settings.model_copy(update={"bus": self.bus})
         thread = threading.Thread(
-            target=serve, args=(kind, values, stop), kwargs={"opened": made.append, "wait_s": 30.0}
+            target=serve,
+            args=(kind, values, stop),
+            kwargs={"opened": made.append, "wait_s": 30.0},
+            daemon=True,
         )
         thread.start()
         self._started.append((thread, stop))
@@ -53,7 +56,10 @@ class Running:
                     return made[0], stop
         raise AssertionError(f"{kind.name} did not become ready")
 
-    def close(self) -> None:
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for _, stop in reversed(self._started):
             stop.set()
         for thread, _ in self._started:
