@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,6 +16,10 @@ from services.api.errors import ApiError, invalid
 Result = TypeVar("Result")
 _ESCAPES = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Line ends to some readers of event streams, though not to the standard."""
+
+
+BODY_S = 30.0
+"""Longest that a request's body may take to arrive."""
 
 
 class ClientGone(Exception):
@@ -32,11 +36,12 @@ def error_response(error: ApiError) -> Response:
 
 async def json_body(request: Request, limit: int) -> dict[str, Any]:
     """The request's JSON object. Raises ApiError."""
-    raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > limit:
-            raise ApiError(413, f"The request is larger than {limit >> 20} MB.")
+    try:
+        raw = await asyncio.wait_for(_body(request, limit), BODY_S)
+    except asyncio.TimeoutError:
+        raise ApiError(408, f"The request did not arrive within {BODY_S:.0f} s.") from None
+    except ClientDisconnect:
+        raise ClientGone from None
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
@@ -44,6 +49,15 @@ async def json_body(request: Request, limit: int) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object.")
     return body
+
+
+async def _body(request: Request, limit: int) -> bytearray:
+    raw = bytearray()
+    async for part in request.stream():
+        raw += part
+        if len(raw) > limit:
+            raise ApiError(413, f"The request is larger than {limit >> 20} MB.")
+    return raw
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:

@@ -88,8 +88,9 @@ class Endpoints:
     async def health(self, _: Request) -> Response:
         """GET /health: 200 when completions will be answered."""
         view = self._door.view
-        status = "ok" if view.is_ready else "unavailable"
-        return JSONResponse({"status": status, "detail": view.detail}, 200 if view.is_ready else 503)
+        is_well = view.phase == "ready"
+        body = {"status": "ok" if is_well else "unavailable", "llm": view.phase, "detail": view.detail}
+        return JSONResponse(body, 200 if is_well else 503)
 
     async def metrics(self, _: Request) -> Response:
         """GET /metrics."""
@@ -198,7 +199,7 @@ class Endpoints:
     def _model(self, wanted: str | None) -> str:
         """The loaded model's name. Raises ApiError when it is not ready or another one is wanted."""
         view = self._door.view
-        if not view.is_ready or view.stats is None:
+        if not view.takes_requests or view.stats is None:
             raise unavailable(f"The model is not ready: {view.detail or 'it is loading.'}")
         if (wanted or "") not in (*ANY_MODEL, view.stats.model):
             raise ApiError(

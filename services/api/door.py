@@ -39,10 +39,15 @@ class LlmView:
     """What is known of the llm; replaced as a whole, so that any thread may read it."""
 
     stats: LlmStats | None = None
-    is_ready: bool = False
-    detail: str = "The model is not there yet."
+    phase: str = "absent"
+    detail: str = "The model's process is not there."
     gaps: int = 0
     """Events of the llm that this process knows it missed."""
+
+    @property
+    def takes_requests(self) -> bool:
+        """It may answer; a degraded one is worth a try."""
+        return self.phase in ("ready", "degraded")
 
 
 class Door:

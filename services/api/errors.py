@@ -64,7 +64,7 @@ def of_command(error: CommandError) -> ApiError:
         return invalid(sentence)
     if error.code in ("error", "wire"):
         return ApiError(500, sentence, kind="server_error")
-    return unavailable(f"The model does not answer: {sentence}")
+    return unavailable(sentence if error.code == "unavailable" else f"The model does not answer: {sentence}")
 
 
 def of_ending(finished: Finished) -> ApiError | None:

@@ -79,7 +79,7 @@ class Metrics:
             "From the request's arrival to its first text.",
             self.first_token_s.lines("api_first_token_seconds"),
         )
-        single("llm_ready", "gauge", "1 while the model can answer.", view.is_ready)
+        single("llm_ready", "gauge", "1 while the model can answer.", view.phase == "ready")
         single("llm_lost_events_total", "counter", "Events of the model lost on the bus.", view.gaps)
         if (stats := view.stats) is not None:
             single("llm_generations_active", "gauge", "Generations that run, of all clients.", stats.active)

@@ -187,10 +187,10 @@ class ApiService(Service):
     def _look(self) -> None:
         """Show the event loop how the llm is."""
         health = self._health
-        is_ready = health is not None and health.phase in ("ready", "degraded")
+        phase = health.phase if health is not None else "absent"
         gaps = sum(count for place, count in self.bus.gaps.items() if place.startswith("llm/"))
         detail = health.detail if health is not None else "The model's process is not there."
-        self.door.view = LlmView(self._stats, is_ready, detail, gaps)
+        self.door.view = LlmView(self._stats, phase, detail, gaps)
 
     @classmethod
     def check(cls, settings: Settings) -> list[Finding]:

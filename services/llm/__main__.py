@@ -7,6 +7,7 @@ import sys
 
 from pydantic import ValidationError
 
+from services.llm.once import answer_once
 from services.llm.outputs import RefusedError
 from services.llm.service import LlmService
 from shared import logs
@@ -41,8 +42,6 @@ def main() -> int:
         print_findings(LlmService.check(chosen.settings))
         return 0
     if arguments.once is not None:
-        from services.llm.once import answer_once  # brings torch, which a backend does not need
-
         logs.configure("llm", "warning")
         try:
             return answer_once(

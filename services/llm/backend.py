@@ -113,7 +113,7 @@ class Backend:
     def submit(self, command: Generate, cause: str | None = None) -> int:
         """Put a command in line; returns how many are ahead of it. Raises RefusedError."""
         if not self.model:
-            raise RefusedError(self.trouble or "the backend has not named a model yet", "busy")
+            raise RefusedError(self.trouble or "the backend has not named a model yet", "unavailable")
         if any(run.generation == command.generation for run in (*self._waiting, *self._running)):
             raise RefusedError(f"generation {command.generation!r} exists already: choose another id")
         if len(self._waiting) >= self._settings.queue_limit:

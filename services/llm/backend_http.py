@@ -88,6 +88,7 @@ class Exchange:
     def _response(self, method: str, path: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
         server = self._server
         connection = self._connection()
+        response: http.client.HTTPResponse | None = None
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream, application/json"}
         if server.key:
             headers["Authorization"] = f"Bearer {server.key}"
@@ -118,6 +119,8 @@ class Exchange:
             with self._lock:
                 self._socket = None
                 connection.close()
+                if response is not None:  # it may hold the socket by now
+                    response.close()
 
     def _connection(self) -> http.client.HTTPConnection:
         server, timeout_s = self._server, min(CONNECT_S, self._timeout_s)

@@ -135,14 +135,19 @@ class Inference:
     def step(self) -> list[Output]:
         """One step of the engine."""
         outputs = self.engine.step()
-        for output in outputs:
-            if isinstance(output, Ended) and output.completion_tokens:
-                self.last_ended = output
+        self._noted([output for output in outputs if isinstance(output, Ended)])
         return outputs
+
+    def _noted(self, endings: list[Ended]) -> list[Ended]:
+        """The last one that said something is what the statistics tell of."""
+        for ended in endings:
+            if ended.completion_tokens:
+                self.last_ended = ended
+        return endings
 
     def cancel(self, matches: Callable[[Asked], bool]) -> list[Ended]:
         """End every request that `matches`, at once."""
-        return self.engine.cancel(matches)
+        return self._noted(self.engine.cancel(matches))
 
     def occupancy(self) -> tuple[int, int]:
         """Generations that run and that wait."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,15 @@ def until(attempt: Callable[[], Any], timeout_s: float = 20.0) -> Any:
     while not (result := attempt()):
         assert time.monotonic() < deadline, "not reached in time"
     return result
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody holds now."""
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in servers]
+    for server in servers:
+        server.close()
+    return ports
 
 
 class Running:

@@ -196,9 +196,10 @@ def test_malformed_messages_are_refused_in_a_sentence(bus: Bus, field: str, valu
 
 
 def test_pieces_can_be_read_again(bus: Bus) -> None:
-    tokens, _ = run(bus, "a")
+    tokens, end = run(bus, "a")
     reply = bus.request(Replay(generation="a", from_index=2))
-    assert reply == ReplayReply(from_index=2, pieces=[token.text for token in tokens[2:]], finished=True)
+    pieces = [token.text for token in tokens[2:]]
+    assert reply == ReplayReply(from_index=2, pieces=pieces, finished=True, ending=end)
     with pytest.raises(CommandError, match="unknown or ended too long ago"):
         bus.request(Replay(generation="nobody's"))
 
