@@ -8,15 +8,25 @@ from rich.style import Style
 from rich.text import Text
 from textual.cache import LRUCache
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from services.dashboard.lines import exchange_lines
 from services.dashboard.state import Exchange
 
+_PAGE = 64
+
 
 class Chat(ScrollView, can_focus=False):
     """Exchanges above each other; follows its end unless it was scrolled up."""
+
+    class Following(Message):
+        """Whether the end of the chat is in sight has changed."""
+
+        def __init__(self, following: bool) -> None:
+            super().__init__()
+            self.following = following
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
@@ -28,11 +38,18 @@ class Chat(ScrollView, can_focus=False):
         self._ground = Style()
         self._following = True
 
+    @property
+    def max_scroll_y(self) -> int:
+        """The scroll position that shows the last line at the bottom."""
+        return max(0, len(self._lines) - self.scrollable_content_region.height)
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Scrolling up stops following, reaching the end starts it again."""
         super().watch_scroll_y(old_value, new_value)
-        if new_value != old_value:
-            self._following = new_value >= self.max_scroll_y
+        following = new_value >= self.max_scroll_y
+        if new_value != old_value and following != self._following:
+            self._following = following
+            self.post_message(self.Following(following))
 
     def show(self, exchanges: tuple[Exchange, ...]) -> None:
         """Draw these; only what changed since the last call is wrapped and painted again."""
@@ -56,7 +73,9 @@ class Chat(ScrollView, can_focus=False):
             lines = known.get(id(exchange)) or exchange_lines(exchange, width)
             self._blocks.append((exchange, lines))
             self._lines.extend(lines)
-        self.virtual_size = Size(width, len(self._lines))
+        # Growing the widget lays the whole screen out anew: it grows a pageful ahead of its lines.
+        self.virtual_size = Size(width, -(-len(self._lines) // _PAGE) * _PAGE)
+        self.vertical_scrollbar.window_virtual_size = len(self._lines)
         self._follow()
         pairs = zip(before, self._lines[start:], strict=False)
         start += next(

@@ -17,7 +17,7 @@ from shared.clock import Clock, monotonic
 from shared.commands import ChatTurn, Generate
 from shared.config import LlmSettings
 from shared.events import LlmStats
-from shared.model.device import set_threads
+from shared.model.device import describe, set_threads
 from shared.model.errors import ModelError
 from shared.model.fetch import Progress
 from shared.model.loading import LoadedModel, load_model
@@ -75,7 +75,12 @@ class Inference:
         loaded = self.loaded
         threads = f", {self.threads} threads" if loaded.device == "cpu" else ""
         count = f"{loaded.parameters / 1e6:,.1f} M"
-        return f"{loaded.name}: {count} parameters, {loaded.dtype} on {loaded.device}{threads}"
+        return f"{loaded.name}: {count} parameters, {loaded.dtype} on {self.device}{threads}"
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `mps`, or cuda with the card's name."""
+        return describe(self.loaded.model.device)
 
     def submit(self, command: Generate, cause: str | None = None) -> int:
         """Put a command in line; returns how many are ahead of it. Raises RefusedError."""
@@ -141,7 +146,7 @@ class Inference:
     def _noted(self, endings: list[Ended]) -> list[Ended]:
         """The last one that said something is what the statistics tell of."""
         for ended in endings:
-            if ended.completion_tokens:
+            if ended.completion_tokens > 1:  # one token has no rate: the director warms the cache so
                 self.last_ended = ended
         return endings
 
@@ -162,7 +167,7 @@ class Inference:
         first = latest.first_token_ms if latest else last.first_token_ms if last else 0.0
         return LlmStats(
             model=self.loaded.name,
-            device=self.loaded.device,
+            device=self.device,
             dtype=self.loaded.dtype,
             parameters=self.loaded.parameters,
             context=engine.context,

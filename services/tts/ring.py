@@ -79,10 +79,21 @@ class Ring:
                     kept.append((key, fade_out(samples[: round(FADE_S * SAMPLE_RATE_HZ)])))
             self._waiting = kept
 
+    def clear(self) -> None:
+        """Forget all that waits: the device is gone."""
+        with self._lock:
+            self._waiting.clear()
+
     def span(self, key: Key) -> Span | None:
         """Where the chunk lies; None before its first sample was delivered."""
         with self._lock:
             return self._spans.get(key)
+
+    @property
+    def waiting(self) -> bool:
+        """Something is left for the device to take, if only an empty chunk."""
+        with self._lock:
+            return bool(self._waiting)
 
     def waiting_frames(self) -> int:
         """Samples not yet delivered."""

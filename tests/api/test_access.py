@@ -22,6 +22,8 @@ from shared.broker import Broker
 from shared.config import ApiSettings, Settings
 from shared.service import guarded
 
+pytest_plugins = ("door_fixtures",)
+
 LOCAL = Rules(keys=(), origins=("https://good.example",), host="127.0.0.1", is_local=True)
 KEYED = Rules(keys=("open sesame", "k2"), origins=(), host="0.0.0.0", is_local=False)
 LOCAL_KEYED = Rules(keys=("k",), origins=(), host="127.0.0.1", is_local=True)

@@ -20,6 +20,8 @@ import pytest
 from bad_server import BadServer
 from door_helpers import client_of, free_ports, until
 
+pytest_plugins = ("door_fixtures",)
+
 ROOT = Path(__file__).parents[2]
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
 START_S = 90.0

@@ -24,6 +24,8 @@ from shared.config import LlmSettings, Settings
 from shared.events import Finished, Health, LlmStats, Token
 from shared.model.errors import ModelError
 
+pytest_plugins = ("door_fixtures",)
+
 HELLO = [ChatTurn(role="user", content="Hello!")]
 
 

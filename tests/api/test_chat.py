@@ -10,6 +10,8 @@ from typing import Any
 import openai
 import pytest
 
+pytest_plugins = ("door_fixtures",)
+
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
 
 

@@ -15,6 +15,8 @@ from door_helpers import Running, until
 from shared.bus import Bus, Message
 from shared.events import Finished, Token
 
+pytest_plugins = ("door_fixtures",)
+
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
 LONG: Any = {"model": "tiny", "messages": HELLO, "temperature": 0}
 

@@ -14,6 +14,8 @@ import openai
 import pytest
 from door_helpers import until
 
+pytest_plugins = ("door_fixtures",)
+
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 

@@ -7,6 +7,8 @@ from typing import Any
 import openai
 import pytest
 
+pytest_plugins = ("door_fixtures",)
+
 
 def test_a_text_goes_on(client: openai.OpenAI) -> None:
     answer = client.completions.create(model="tiny", prompt="Hello there my d", temperature=0)

@@ -80,7 +80,7 @@ def _left_of(*left_out: str) -> list[str]:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--only", "lllm"], r"no service 'lllm' \(--only\): known are bus, "),
+        (["--only", "lllm"], r"no service 'lllm' \(--only\): known are api, bus, "),
         (["--without", "nobody"], r"no service 'nobody' \(--without\)"),
         (["--without", "bus"], "not possible"),
         (["--set", "launcher.services=bus,nobody"], "no service 'nobody'"),
@@ -139,6 +139,21 @@ def test_findings_survive_a_librarys_chatter_and_a_crash_is_one(tmp_path):
     assert [(each.part, each.ok, each.detail) for each in findings] == [
         ("voice", True, "neural"),
         ("llm", False, "llm: no such model"),
+    ]
+
+
+@pytest.fixture
+def free_ports() -> list[str]:
+    """Flags that put the bus on three ports which were free a moment ago."""
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    ports = [server.getsockname()[1] for server in servers]
+    for server in servers:
+        server.close()
+    keys = ("publish", "subscribe", "commands")
+    return [
+        part
+        for key, port in zip(keys, ports, strict=True)
+        for part in ("--set", f"bus.{key}=tcp://127.0.0.1:{port}")
     ]
 
 

@@ -17,9 +17,12 @@ import torch
 from tiny_model import make_tiny_model
 
 from services.llm.__main__ import main
+from services.llm.engine import Output
+from services.llm.generation import Ended
+from services.llm.inference import Inference
 from shared.bus import Bus, Message
 from shared.commands import ChatTurn, Generate
-from shared.config import BusSettings
+from shared.config import BusSettings, LlmSettings
 from shared.events import Finished
 from shared.model.presets import DEFAULT_PRESET, load_preset
 from shared.service import guarded
@@ -157,10 +160,15 @@ def test_standalone_answers_on_the_bus_and_leaves_when_asked(
     not load_preset(DEFAULT_PRESET).path.exists(),
     reason="the default model is not in the cache: `python -m shared.model.fetch` brings it",
 )
-def test_the_default_model_answers_a_question(llm: RunLlm) -> None:
-    question = "What is the capital of France? Answer in one word."
-    done = llm("--set", "llm.context=256", "--once", question, "--max-tokens", "12")
-    assert done.returncode == 0, done.stderr
-    assert "134.5 M parameters" in done.stderr
-    assert done.stdout.strip().replace(" ", "").isprintable()
-    assert any(letter.isalpha() for letter in done.stdout)
+def test_the_default_model_answers_a_question() -> None:
+    inference = Inference.load(LlmSettings(context=256, threads=1, device="cpu"))
+    assert "134.5 M parameters" in inference.describe()
+    question = [ChatTurn(role="user", content="What is the capital of France?")]
+    inference.submit(Generate(generation="a", messages=question, max_tokens=24, temperature=0.0))
+    outputs: list[Output] = []
+    while inference.engine.busy:
+        outputs += inference.engine.step()
+    ended = outputs[-1]
+    assert isinstance(ended, Ended)
+    assert "Paris" in ended.text
+    assert ended.reason == "stop"

@@ -150,6 +150,7 @@ HOSTILE = {
     "wide text": "{{ 'a'.center(10000000000) }}",
     "wide format": "{{ '{0:>1000000000}'.format(1) }}",
     "wide percent": "{{ '%1000000000d' % 3 }}",
+    "wide number": "{{ (1).to_bytes(1000000000, 'big') }}",
     "inflating replace": "{{ messages[0].content.replace('', 'aaaa') }}",
     "tower of powers": "{{ 9 ** 9 ** 9 }}",
     "classes": "{{ ''.__class__.__mro__ }}",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -172,3 +173,48 @@ def test_the_chat_template_is_found_where_the_hub_keeps_it(tmp_path: Path) -> No
     assert hub_template(folder, tokenizer).render([]) == [TOKENS.index("<|im_end|>"), TOKENS.index("x")]
     (folder / "chat_template.jinja").write_text("y", encoding="utf-8")
     assert hub_template(folder, tokenizer).render([]) == [TOKENS.index("y")]
+
+
+JUNK = [None, True, -1, float("nan"), 1 << 70, "\ud800", [1], ["a", "b"], {"a": "b", "c": "d"}]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Path of everything inside a JSON value, but only the first two of a long list or map."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inside = list(items)
+    kept = inside if len(inside) < 50 else inside[:2]
+    return [path, *(place for key, inner in kept for place in places(inner, (*path, key)))]
+
+
+def replaced(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
+    if not path:
+        return junk
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(copy[path[0]], path[1:], junk)
+    return copy
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "generation_config.json"])
+def test_a_value_of_another_kind_anywhere_is_read_or_refused(name: str, tmp_path: Path) -> None:
+    templates = [{"name": "default", "template": "{{ messages[0].content }}"}]
+    folder = hub_folder("llama", tmp_path / "m", chat_template=templates)
+    (folder / "generation_config.json").write_text('{"eos_token_id": [5, 7]}', encoding="utf-8")
+    whole = json.loads((folder / name).read_text(encoding="utf-8"))
+    outcomes = set()
+    for path in places(whole):
+        for junk in JUNK:
+            (folder / name).write_text(json.dumps(replaced(whole, path, junk)), encoding="utf-8")
+            try:
+                hub_template(folder, hub_tokenizer(folder)).render([{"role": "user", "content": "hello"}])
+                outcomes.add("read")
+            except ModelError:
+                outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
+
+
+def test_a_config_with_a_value_of_another_kind_is_read_or_refused() -> None:
+    whole = config_of("llama3")
+    for path in places(whole)[1:]:
+        for junk in JUNK:
+            with contextlib.suppress(ValueError):
+                hub_config(replaced(whole, path, junk))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,3 +147,13 @@ def test_everything_that_can_go_wrong_is_one_sentence(
 def test_a_device_that_is_not_there_is_named(where: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="The model cannot run here"):
         load_model(str(tmp_path), **where)  # type: ignore[arg-type]
+
+
+def test_loading_does_not_import_the_compiler(tmp_path: Path) -> None:
+    """`torch._dynamo` costs a second and 100 MB, and arithmetic on the meta device is enough to bring it in."""
+    path = write_gguf(tmp_path / "m.gguf")
+    code = (
+        "import sys; from shared.model.loading import load_model; "
+        f"load_model({str(path)!r}, device='cpu'); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=100).returncode == 0

@@ -1,4 +1,4 @@
-"""The door over a real broker, a real tiny model and real HTTP; clients are the official one and plain sockets."""
+"""A door over a real broker, a real tiny model and real HTTP, for the tests that share one (`pytest_plugins`)."""
 
 from __future__ import annotations
 
