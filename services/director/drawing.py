@@ -6,7 +6,7 @@ import logging
 
 from services.director import voicing
 from services.director.gate import Scene
-from services.director.inputs import Answered, Replayed
+from services.director.inputs import AWAY, Answered, Replayed
 from services.director.reply import Piece, Reply, prepared
 from services.director.stage import Stage
 from services.director.turn import Turn
@@ -24,7 +24,6 @@ MODEL_WAIT_S = 30.0
 LOADING_WAIT_S = 180.0
 TOKEN_WAIT_S = 30.0
 RETRY_S = 0.5
-_AWAY = ("no_such_service", "silent", "unreachable", "timeout")
 
 
 def begin(stage: Stage, turn: Turn) -> None:
@@ -84,7 +83,7 @@ def on_answer(stage: Stage, turn: Turn, answer: Answered) -> None:
         return
     if turn.drawing != "asked":
         return
-    if answer.code in _AWAY:
+    if answer.code in AWAY:
         turn.drawing = "waiting"
         turn.retry_at = stage.now + RETRY_S
         _wait(stage, turn)

@@ -198,14 +198,14 @@ def test_a_replaced_source_is_reported_lost_and_its_late_words_are_dropped(open_
 
 
 def test_a_dead_process_is_reported_lost_once(open_bus: OpenBus) -> None:
-    reader, launcher, llm = open_bus("reader", "llm.token"), open_bus("launcher"), open_bus("llm")
+    reader = open_bus("reader", "llm.token", "sys.processes")
+    launcher, llm = open_bus("launcher"), open_bus("llm")
     llm.publish("llm.token", token(0))
     until(reader, lambda items: items)
     dead = Processes(processes=[ProcessInfo(name="llm", state="backoff", session=llm.session)])
     launcher.publish("sys.processes", dead)
     launcher.publish("sys.processes", dead)
-    llm.publish("llm.token", token(1))
-    got = until(reader, lambda items: messages(items, "llm.token"))
+    got = until(reader, lambda items: len(messages(items, "sys.processes")) == 2)
     assert sum(isinstance(item, SourceLost) for item in got) == 1
 
 
