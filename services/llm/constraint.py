@@ -15,6 +15,8 @@ from services.llm.outputs import RefusedError
 from shared.model.tokenizer import Tokenizer
 
 PACKAGE = "llguidance"
+_SPACING: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""As most JSON on one line is written. Free white space lets a small model write blanks without end."""
 
 
 class _Vocabulary:
@@ -54,17 +56,18 @@ class Constraints:
         if self._prepared is None:
             wrapper = llguidance.TokenizerWrapper(_Vocabulary(self._tokenizer))
             ends = sorted(self._tokenizer.end_ids)
+            # Without `slices` it is made in 60 ms instead of 150, and the masks cost the same.
             self._prepared = llguidance.LLTokenizer(
-                wrapper, n_vocab=self._tokenizer.vocab_size, eos_token=ends
+                wrapper, n_vocab=self._tokenizer.vocab_size, eos_token=ends, slices=[]
             )
         try:
-            # Free white space lets a small model write blanks until its tokens are used up.
-            grammar = llguidance.LLMatcher.grammar_from_json_schema(
-                parsed, overrides={"whitespace_flexible": False}
-            )
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(parsed, overrides=_SPACING)
         except ValueError as error:
             raise RefusedError(f"json_schema is wrong: {error}") from None
         matcher = llguidance.LLMatcher(self._prepared, grammar, log_level=0)
+        matcher.compute_logit_bias()
+        if matcher.stop_reason().startswith("NoExtension"):
+            raise RefusedError("json_schema is wrong: no reply can follow it")
         if matcher.is_error():
             raise RefusedError(f"json_schema is wrong: {_first_line(matcher.get_error())}")
         return _masking(matcher)

@@ -69,8 +69,8 @@ def test_a_schema_masks_all_that_does_not_follow_it() -> None:
     }
     process = Constraints(byte_tokenizer(SPECIALS)).json_schema(json.dumps(schema))
     said: list[int] = []
-    expected = [{"{"}, {'"'}, {"a"}, {'"'}, {":"}, {"1", "2"}, {"3"}, {"}"}, set(SPECIALS)]
-    for letters, choice in zip(expected, [*b'{"a":23}', 0], strict=True):
+    expected = [{"{"}, {'"'}, {"a"}, {'"'}, {":"}, {" "}, {"1", "2"}, {"3"}, {"}"}, set(SPECIALS)]
+    for letters, choice in zip(expected, [*b'{"a": 23}', 0], strict=True):
         assert allowed(process, said) == letters
         said.append(choice)
 
@@ -90,6 +90,7 @@ def test_two_replies_do_not_share_a_state() -> None:
         ("[" * 50_000, "json_schema is not JSON"),
         ("7", "json_schema is wrong"),
         ('{"type": "thing"}', "json_schema is wrong: Invalid type: thing"),
+        ('{"$ref": "#"}', "json_schema is wrong: no reply can follow it"),
         ('{"$ref": "https://example.org/schema"}', "json_schema is wrong"),
     ],
 )
