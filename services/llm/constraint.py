@@ -66,10 +66,10 @@ class Constraints:
             raise RefusedError(f"json_schema is wrong: {error}") from None
         matcher = llguidance.LLMatcher(self._prepared, grammar, log_level=0)
         matcher.compute_logit_bias()
-        if matcher.stop_reason().startswith("NoExtension"):
-            raise RefusedError("json_schema is wrong: no reply can follow it")
         if matcher.is_error():
-            raise RefusedError(f"json_schema is wrong: {_first_line(matcher.get_error())}")
+            said = _first_line(matcher.get_error())
+            reason = "no reply can follow it" if said.startswith("NoExtension") else said
+            raise RefusedError(f"json_schema is wrong: {reason}")
         return _masking(matcher)
 
 
