@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -129,7 +129,7 @@ class ApiSettings(Section):
     """Where it listens; anything but loopback needs `keys`."""
     port: int = Field(default=7710, ge=0, le=65_535)
     """0 takes a free one."""
-    keys: list[str] = []
+    keys: list[Annotated[str, Field(min_length=1)]] = []
     """Keys that clients may present (`Authorization: Bearer …`); empty asks for none."""
     origins: list[str] = []
     """Web pages (`https://example.org`) whose scripts may call it, beside those of this machine."""

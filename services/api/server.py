@@ -82,6 +82,11 @@ class HttpServer:
         """Begin to answer."""
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """It still answers."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Let open answers end for a moment, then close."""
         self._server.should_exit = True

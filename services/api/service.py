@@ -22,6 +22,7 @@ ACCEPT_S = 10.0
 SILENT_S = 10.0
 """An llm that has not beaten for this long is not there."""
 TICK_S = 1.0
+CLOSING = "The door is closing."
 
 
 class _Run:
@@ -102,6 +103,8 @@ class ApiService(Service):
                 self._begin(call)
             else:
                 self._drop(call)
+        if self._server is not None and not self._server.is_alive:
+            raise RuntimeError("the web server has ended")  # the launcher starts this process again
         now = self.clock()
         if self._health is not None and now - self._health_s > SILENT_S:
             self._health = None
@@ -118,9 +121,13 @@ class ApiService(Service):
 
     def stop(self) -> None:
         """End every stream with an error, then the server."""
+        self.door.view = LlmView(phase="stopping", detail=CLOSING)
+        while not self._calls.empty():
+            if isinstance(call := self._calls.get(), Begin):
+                call.deliver(unavailable(CLOSING))
         for run in list(self._runs.values()):
             self.bus.ask(Cancel(generation=run.reading.generation), lambda _: None)
-            self._fail(run, "The door is closing.")
+            self._fail(run, CLOSING)
         if self._server is not None:
             self._server.stop()
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from services.llm.backend_http import Exchange, Server, server_of
+from services.llm.backend_http import Exchange, first_model, server_of
 from services.llm.backend_stream import BackendError, Chunk, request_of
 from services.llm.outputs import Asked, Ended, Output, Piece, RefusedError
 from services.llm.trimming import first_kept
@@ -21,7 +21,7 @@ from shared.model.errors import ModelError
 from shared.service import Finding
 
 PROBE_S = 5.0
-"""How often a server that was away is looked for, and how long it may take to list its models."""
+"""How often a server that was away is looked for."""
 CHARS_A_TOKEN = 3
 """Too few rather than too many: the server's tokenizer is not known here."""
 TURN_TOKENS = 8
@@ -81,7 +81,7 @@ class Backend:
         clock: Clock = monotonic,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """Waits up to PROBE_S for the server to say what it has. Raises ModelError for a bad address."""
+        """Waits up to LIST_S for the server to say what it has. Raises ModelError for a bad address."""
         self._settings = settings
         self._server = server_of(settings.backend_url, (env or os.environ).get("AKANE_BACKEND_KEY", ""))
         self._wake = wake
@@ -284,20 +284,6 @@ class Backend:
         except BackendError as error:
             self._probes.put(error)
         self._wake()
-
-
-def first_model(server: Server, wanted: str = "") -> tuple[str, int]:
-    """Name and context (0: not told) of the model `wanted`, else of the first one. Raises BackendError."""
-    try:
-        listed = Exchange(server, PROBE_S).get_json("/models")
-        rows = [row for row in listed["data"] if isinstance(row, dict) and isinstance(row.get("id"), str)]
-    except (KeyError, TypeError):
-        rows = []
-    if not rows and not wanted:
-        raise BackendError(f"The backend {server.place} lists no model: set llm.backend_model.")
-    row = next((row for row in rows if row["id"] == wanted), {"id": wanted} if wanted else rows[0])
-    context = row.get("max_model_len")
-    return row["id"], context if isinstance(context, int) and context > 0 else 0
 
 
 def check_backend(settings: LlmSettings, env: Mapping[str, str] | None = None) -> Finding:

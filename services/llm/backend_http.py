@@ -17,6 +17,8 @@ from services.llm.backend_stream import MAX_LINE_BYTES, BackendError, Chunk, chu
 from shared.model.errors import ModelError
 
 CONNECT_S = 10.0
+LIST_S = 5.0
+"""How long a server may take to list its models."""
 MAX_BODY_BYTES = 4 << 20
 
 
@@ -128,6 +130,20 @@ class Exchange:
             context = ssl.create_default_context()
             return http.client.HTTPSConnection(server.host, server.port, timeout=timeout_s, context=context)
         return http.client.HTTPConnection(server.host, server.port, timeout=timeout_s)
+
+
+def first_model(server: Server, wanted: str = "") -> tuple[str, int]:
+    """Name and context (0: not told) of the model `wanted`, else of the first one. Raises BackendError."""
+    try:
+        listed = Exchange(server, LIST_S).get_json("/models")
+        rows = [row for row in listed["data"] if isinstance(row, dict) and isinstance(row.get("id"), str)]
+    except (KeyError, TypeError):
+        rows = []
+    if not rows and not wanted:
+        raise BackendError(f"The backend {server.place} lists no model: set llm.backend_model.")
+    row = next((row for row in rows if row["id"] == wanted), {"id": wanted} if wanted else rows[0])
+    context = row.get("max_model_len")
+    return row["id"], context if isinstance(context, int) and context > 0 else 0
 
 
 def _refusal(server: Server, response: http.client.HTTPResponse) -> str:

@@ -19,7 +19,7 @@ from services.api.server import listen
 from services.api.service import ApiService
 from services.llm.service import LlmService
 from shared.broker import Broker
-from shared.config import ApiSettings, Settings
+from shared.config import ApiSettings, ConfigError, Settings, load_settings, validate
 from shared.service import guarded
 
 pytest_plugins = ("door_fixtures",)
@@ -160,6 +160,13 @@ def test_a_host_that_is_not_here_is_one_sentence(start: Any) -> None:
     status, said = start("--standalone", "--set", "api.host=203.0.113.7", "--set", "api.keys=k")
     assert status == 2
     assert "The door cannot listen at 203.0.113.7:7710" in said
+
+
+def test_an_empty_key_is_no_key() -> None:
+    (open_to_all,) = ApiService.check(load_settings(None, ["api.host=0.0.0.0", "api.keys=,"], env={}))
+    assert "set api.keys" in open_to_all.detail
+    with pytest.raises(ConfigError, match="keys"):
+        validate(Settings, {"api": {"keys": [""]}}, "a file")
 
 
 def test_check_says_where_it_would_listen() -> None:
