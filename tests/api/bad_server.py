@@ -19,6 +19,7 @@ ENDLESS = piece("on and on ") * 1000
 
 BODIES: dict[str, bytes] = {
     "good": piece("Hello") + piece(" you", "stop") + DONE,
+    "polite": piece("I am so happy") + piece(" that you came to see me today!", "stop") + DONE,
     "no-done": piece("Hello") + piece(" you", "stop"),
     "no-reason": piece("Hello") + piece(" you") + DONE,
     "crlf": (piece("Hello") + piece(" you", "stop") + DONE).replace(b"\n", b"\r\n"),

@@ -173,6 +173,23 @@ def test_before_a_backend_no_torch_is_loaded(
         bad.close()
 
 
+def test_the_show_does_not_know_that_its_model_is_elsewhere(port: int, tmp_path: Path) -> None:
+    bad = BadServer()
+    try:
+        flags = settings(port, Path("unused"), tmp_path)
+        backend = ["--set", f"llm.backend_url={bad.url}", "--set", "llm.backend_model=polite"]
+        show = subprocess.run(
+            [sys.executable, "launcher.py", "--plain", "--voice", "silent", *flags, *backend],
+            input=b"Hello!\n", capture_output=True, cwd=ROOT, timeout=START_S,
+        )  # fmt: skip
+        assert show.returncode == 0, show.stderr
+        assert b"I am so happy that you came to see me today!" in show.stdout
+        assert bad.requests[-1]["messages"][-1] == {"role": "user", "content": "Hello!"}
+        assert bad.requests[-1]["messages"][0]["role"] == "system"
+    finally:
+        bad.close()
+
+
 def test_check_prints_what_the_launcher_reads(
     program: Callable[..., Program], port: int, tiny: Path, tmp_path: Path
 ) -> None:
