@@ -15,7 +15,7 @@ from services.api.answers import error_response
 from services.api.errors import ApiError
 
 MAX_BODY_BYTES = 4 << 20
-OPEN_PATHS = ("/health",)
+KEY_FREE_PATHS = ("/health",)
 """Need no key: what a load balancer or a container asks."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -34,7 +34,7 @@ def judge(rules: Rules, path: str, headers: Mapping[str, str]) -> ApiError | Non
     """None for a request that may pass. A page of a foreign site must not use the door through a visitor's
     browser, neither by a script (Origin) nor by a name that it makes point to this machine (Host)."""
     has_key = _has_key(rules.keys, headers.get("authorization", ""))
-    if path not in OPEN_PATHS and rules.keys and not has_key:
+    if path not in KEY_FREE_PATHS and rules.keys and not has_key:
         message = "An API key is needed: send it as `Authorization: Bearer KEY`."
         if headers.get("authorization"):
             message = "The API key is wrong."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -121,8 +122,8 @@ class TextShape:
         self._offsets[index] = offset
         return {
             "tokens": tokens,
-            "token_logprobs": [one.logprob for one in entries],
-            "top_logprobs": [{_text(raw): value for raw, value in one.top} for one in entries],
+            "token_logprobs": [_finite(one.logprob) for one in entries],
+            "top_logprobs": [{_text(raw): _finite(value) for raw, value in one.top} for one in entries],
             "text_offset": offsets,
         }
 
@@ -132,8 +133,14 @@ def _chat_choice(index: int, delta: dict[str, Any], **fields: Any) -> dict[str, 
 
 
 def _entry(one: TokenLogprob) -> dict[str, Any]:
-    top = [{"token": _text(raw), "logprob": value, "bytes": list(raw)} for raw, value in one.top]
-    return {"token": _text(one.raw), "logprob": one.logprob, "bytes": list(one.raw), "top_logprobs": top}
+    top = [{"token": _text(raw), "logprob": _finite(value), "bytes": list(raw)} for raw, value in one.top]
+    value = _finite(one.logprob)
+    return {"token": _text(one.raw), "logprob": value, "bytes": list(one.raw), "top_logprobs": top}
+
+
+def _finite(logprob: float) -> float:
+    """JSON has no infinity; this is OpenAI's number for it."""
+    return logprob if math.isfinite(logprob) else -9999.0
 
 
 def _text(raw: bytes) -> str:
