@@ -132,7 +132,8 @@ def run(
 ) -> int:
     """Fetch what is missing, then run the show."""
     environment = _environment()
-    if "llm" in services and preflight.weights_missing(settings.llm.model):
+    is_local = "llm" in services and not settings.llm.backend_url
+    if is_local and preflight.weights_missing(settings.llm.model):
         command = [sys.executable, "-m", "shared.model.fetch", settings.llm.model]
         fetched = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
         if fetched.returncode != 0:
