@@ -53,7 +53,8 @@ class LlmSettings(Section):
     """The model and how much machine it may take."""
 
     model: str = "smollm2-135m"
-    """A preset of `configs/models/` or a path to a GGUF file, a hub folder or an Akane checkpoint."""
+    """A preset of `configs/models/`, `auto` for the largest that suits the machine, a model of the hub
+    (`org/name`, `org/name:Q4_K_M`), or a path to a GGUF file, a hub folder or an Akane checkpoint."""
     device: str = "auto"
     """`auto`, `cuda`, `cuda:1`, `mps` or `cpu`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -14,9 +14,9 @@ from shared.commands import ChatTurn, Generate
 from shared.config import LlmSettings
 from shared.model.device import describe, set_threads
 from shared.model.errors import ModelError
-from shared.model.fetch import Progress
 from shared.model.loading import LoadedModel, load_model
 from shared.model.packing import pack
+from shared.model.progress import Progress
 from shared.model.sampling import SamplingParams
 
 log = logging.getLogger(__name__)
