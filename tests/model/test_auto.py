@@ -130,6 +130,7 @@ SHAPES = {
     "qwen2.5-1.5b": (28, 1536, 12, 2, 128, 8960, 151936, True, True, False),
     "qwen2.5-3b": (36, 2048, 16, 2, 128, 11008, 151936, True, True, False),
     "qwen2.5-7b": (28, 3584, 28, 4, 128, 18944, 152064, False, True, False),
+    "mistral-7b": (32, 4096, 32, 8, 128, 14336, 32768, False, False, False),
     "qwen3-0.6b": (28, 1024, 16, 8, 128, 3072, 151936, True, False, True),
     "qwen3-1.7b": (28, 2048, 16, 8, 128, 6144, 151936, True, False, True),
     "qwen3-4b": (36, 2560, 32, 8, 128, 9728, 151936, True, False, True),
