@@ -25,8 +25,8 @@ from shared.model.integrity import CHUNK_BYTES
 DEFAULT_ENDPOINT = "https://huggingface.co"
 TIMEOUT_S = (15.0, 60.0)
 """To connect, and of silence in the middle."""
-PATIENCE = 5
-"""Attempts in a row that may bring nothing."""
+PATIENCE, FIRST_PATIENCE = 5, 2
+"""Attempts in a row that may bring nothing, once the hub has been heard and before."""
 LONGEST_WAIT_S = 20.0
 MAX_LISTING_BYTES = 32 << 20
 TRANSFER_BYTES = 1 << 16
@@ -47,6 +47,7 @@ class HubClient:
         if host.scheme not in ("https", "http") or not host.hostname:
             raise ModelError(f"HF_ENDPOINT is {self.endpoint[:80]!r}: it must be an http(s) address.")
         self._wait = wait
+        self._heard = False
         self._session = requests.Session()
         self._session.headers["User-Agent"] = "akane"
         # Sizes and ranges count the bytes of the file, not of a compressed form of it.
@@ -143,6 +144,7 @@ class HubClient:
     def _answer(self, url: str, name: HubName, headers: dict[str, str]) -> Iterator[requests.Response]:
         try:
             with self._session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+                self._heard = True
                 if response.status_code == 416 and headers:
                     raise _Passing("the server cannot go on in the middle")
                 if response.status_code in (408, 425, 429) or response.status_code >= 500:
@@ -156,7 +158,7 @@ class HubClient:
     def _patiently(
         self, name: HubName, attempt: Callable[[], bytes | None], done: Callable[[], int]
     ) -> bytes:
-        """Try until it works, or until nothing came for PATIENCE times in a row."""
+        """Try until it works, or until nothing came for several times in a row."""
         idle, before = 0, done()
         while True:
             try:
@@ -164,7 +166,7 @@ class HubClient:
             except _Passing as failure:
                 idle = 0 if done() > before else idle + 1
                 before = done()
-                if idle >= PATIENCE:
+                if idle >= (PATIENCE if self._heard else FIRST_PATIENCE):
                     goes_on = " What is here already is kept." if before else ""
                     raise ModelError(
                         f"{name} could not be downloaded from {self._host} ({failure}): connect to the "

@@ -280,10 +280,13 @@ def test_a_busy_hub_is_waited_for(hub: Hub, waits: list[float]) -> None:
     assert len(waits) == 3
 
 
-def test_without_a_network_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_one_sentence_soon(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, waits: list[float]
+) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ModelError, match=r"127.0.0.1:9 \(it cannot be reached\): connect to the network"):
         ensure_hub(GGUF)
+    assert sum(waits) <= 2
 
 
 @pytest.mark.parametrize("endpoint", ["ftp://x", "hub.example", "file:///etc", "https://"])
