@@ -7,7 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?=
-PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+# Byte code is made when a module is first imported: making all of it at once would double the set-up time.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 ifeq ($(TORCH),cpu)
 PIP += --extra-index-url https://download.pytorch.org/whl/cpu
 endif
@@ -38,6 +39,8 @@ clean:
 
 $(BIN)/python:
 	@$(PYTHON) -c "import sys; sys.exit('Akane needs Python 3.10 or newer, this is %d.%d: make PYTHON=python3.12 setup' % sys.version_info[:2] if sys.version_info < (3, 10) else 0)"
+	@if [ "$(TORCH)" = "" ] && [ "`uname`" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
+	    echo "No NVIDIA card here: 'make setup TORCH=cpu' takes a much smaller torch (Ctrl-C, then that)."; fi
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python

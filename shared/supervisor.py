@@ -84,9 +84,9 @@ class Supervisor:
         """Nothing runs and nothing will."""
         return all(lifecycle.settled for lifecycle in self.processes.values())
 
-    def start(self) -> None:
-        """Want every process; the others are spawned when the hub is ready."""
-        for lifecycle in self.processes.values():
+    def start(self, *names: str) -> None:
+        """Want these processes; all but the hub are spawned when the hub is ready."""
+        for lifecycle in (self.processes[name] for name in names):
             with self._noting(lifecycle):
                 lifecycle.start(self._clock())
 

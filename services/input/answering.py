@@ -19,11 +19,12 @@ class Answering:
         self._lost_at: float | None = None
         self._idle_since: float | None = None
 
-    def heard(self, session: str, now: float) -> None:
-        """The director gave a sign of life that shows it is ready."""
+    def heard(self, session: str, now: float, ready: bool) -> None:
+        """The director gave a sign of life; `ready`: it reads what is published from now on."""
         self._session = session
         self._heard_at = now
-        self._lost_at = None
+        if ready:
+            self._lost_at = None
 
     def turned(self, state: TurnState, now: float) -> None:
         """The director said where its turn stands."""

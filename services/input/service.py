@@ -78,8 +78,9 @@ class InputService(Service):
             if payload.phase == "done":
                 self._typed.answered(payload.message_id)
                 self._script.answered(payload.message_id)
-        elif message.source == "director" and payload.phase in ("ready", "degraded"):
-            self._answering.heard(message.session, self.clock())
+        elif message.source == "director":
+            ready = payload.phase in ("ready", "degraded")
+            self._answering.heard(message.session, self.clock(), ready)
 
     def on_lost(self, lost: SourceLost) -> None:
         """The director's death takes what it had not answered with it."""
@@ -120,6 +121,7 @@ class InputService(Service):
             raise Refused(str(error)) from None
         if not text:
             raise Refused("The line has nothing that can be read: type some words.")
+        self._refusal = ""
         return SubmitReply(message_id=self._publish_line(text, command.channel, clean_name(command.author)))
 
     def _take_stdin(self) -> None:
@@ -142,6 +144,8 @@ class InputService(Service):
 
     def _publish_typed(self, lines: Lines) -> None:
         while (text := lines.take()) is not None:
+            if lines is self._script:
+                self._refusal = ""
             lines.sent(self._publish_line(text, lines.channel, "you"))
 
     def _publish_line(self, text: str, channel: str, author: str) -> str:
@@ -211,6 +215,8 @@ def _twitch_channel(wanted: InputSettings) -> str:
         )
     if server_address(wanted.twitch_server) is None:
         raise StartError(f"input.twitch_server is {wanted.twitch_server!r}: it should look like host:port.")
+    if wanted.twitch_ca and not Path(wanted.twitch_ca).is_file():
+        raise StartError(f"input.twitch_ca names {wanted.twitch_ca}, but there is no such file.")
     return channel
 
 

@@ -72,8 +72,8 @@ class Engine:
         needed = len(request.tokens) + request.max_tokens
         if needed > self.context:
             raise RefusedError(
-                f"{len(request.tokens)} prompt tokens and max_tokens {request.max_tokens} do not fit the context "
-                f"of {self.context}: shorten the prompt or lower max_tokens"
+                f"{len(request.tokens)} prompt tokens and max_tokens {request.max_tokens} do not fit the "
+                f"context of {self.context}: shorten the prompt or lower max_tokens"
             )
         ahead = max(0, len(self.waiting) - len(self.rows.free))
         if ahead >= self.queue_limit:

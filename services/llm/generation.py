@@ -12,8 +12,9 @@ from shared.model.sampling import GREEDY, Sampler, SamplingParams
 class TextStream(Protocol):
     """Turns token ids into text that is never taken back."""
 
-    stopped: bool
-    """A stop string is complete; nothing follows."""
+    @property
+    def stopped(self) -> bool:
+        """A stop string is complete; nothing follows."""
 
     def feed(self, token: int) -> str:
         """The text that became certain with this token, often empty."""
@@ -37,6 +38,8 @@ class Request:
     turn: str | None = None
     epoch: int | None = None
     dropped_turns: int = 0
+    cause: str | None = None
+    """Id of the message that asked for it."""
 
 
 @dataclass(frozen=True)

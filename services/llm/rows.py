@@ -62,6 +62,12 @@ class Rows:
         self._released[row] = self._releases
         self.free.add(row)
 
+    def forget(self) -> None:
+        """Drop what free rows hold."""
+        for row in self.free:
+            self.held[row].clear()
+            self.cache.truncate(row, 0)
+
     @property
     def used(self) -> int:
         """Tokens held by all rows together."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
@@ -25,6 +26,8 @@ MAX_ENTRIES = 1 << 16
 MAX_STRING_BYTES = 1 << 24
 MAX_ARRAY_ITEMS = 1 << 22
 MAX_TENSOR_ITEMS = 1 << 38
+PIECE_ITEMS = 1 << 18
+"""Values dequantised at once: few enough to stay in the processor's cache."""
 
 _SCALARS = {
     0: "<B",
@@ -92,6 +95,24 @@ class _Cursor:
         except UnicodeDecodeError:
             raise _Damaged("one of its strings is not UTF-8") from None
 
+    def strings(self, count: int) -> list[str]:
+        """A vocabulary has a hundred thousand of them, hence the short loop."""
+        data, size, at, length = self.data, self.size, self.at, struct.Struct("<Q").unpack_from
+        items: list[bytes] = []
+        for _ in range(count):
+            if at + 8 > size:
+                raise _Damaged("it ends in the middle of a list")
+            end = at + 8 + length(data, at)[0]
+            if end > size:
+                raise _Damaged("it ends in the middle of a list")
+            items.append(data[at + 8 : end])
+            at = end
+        self.at = at
+        try:
+            return [str(item, "utf-8") for item in items]
+        except UnicodeDecodeError:
+            raise _Damaged("one of its strings is not UTF-8") from None
+
     def value(self) -> Any:
         kind = self.scalar("<I")
         if kind == _STRING:
@@ -105,7 +126,7 @@ class _Cursor:
         if item == _STRING:
             if count * 8 > self.size - self.at:
                 raise _Damaged("it ends in the middle of a list")
-            return [self.string() for _ in range(count)]
+            return self.strings(count)
         if item not in _SCALARS:
             raise _Damaged(f"it has a list of unknown type {item}")
         layout = _SCALARS[item]
@@ -175,19 +196,27 @@ class GgufFile:
     def __init__(self, path: Path, mapped: mmap.mmap, header: GgufHeader) -> None:
         self.path, self.header, self._mapped = path, header, mapped
 
-    def tensor(self, name: str) -> np.ndarray:
-        """The named tensor, float32, in the shape of its info. Raises ModelError or KeyError."""
+    def tensor(self, name: str, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """The named tensor, dequantised piece by piece. Raises ModelError, or KeyError for its name."""
         info = self.header.tensors[name]
         block_items, block_bytes = GGML_QUANT_SIZES[info.kind]
-        raw = np.frombuffer(self._mapped, np.uint8, info.size_bytes, info.offset)
-        rows = raw.reshape(*info.shape[:-1], info.shape[-1] // block_items * block_bytes)
-        try:
-            values = dequantize(rows, info.kind)
-        except NotImplementedError:
-            raise ModelError(
-                f"{self.path} has weights of the type {info.kind.name}, which cannot be read: take another."
-            ) from None
-        return values if values.flags.writeable else values.copy()
+        count = info.size_bytes // block_bytes
+        blocks = np.frombuffer(self._mapped, np.uint8, info.size_bytes, info.offset).reshape(
+            count, block_bytes
+        )
+        out = torch.empty(count * block_items, dtype=dtype)
+        step = max(1, PIECE_ITEMS // block_items)
+        for start in range(0, count, step):
+            piece = np.array(blocks[start : start + step]).reshape(1, -1)
+            try:
+                values = dequantize(piece, info.kind).reshape(-1)
+            except NotImplementedError:
+                raise ModelError(
+                    f"{self.path} has weights of the unreadable type {info.kind.name}: take another file."
+                ) from None
+            at = start * block_items
+            out[at : at + len(values)].copy_(torch.from_numpy(values))
+        return out.view(info.shape)
 
 
 @contextmanager

@@ -110,11 +110,11 @@ def rope_scaling_of(factors: np.ndarray, config: GPTConfig) -> RopeScaling:
     return scaling
 
 
-def gguf_tensors(file: GgufFile) -> Iterator[tuple[str, torch.Tensor]]:
-    """Akane's name and float32 values of one tensor after the other; unknown ones keep the file's name."""
+def gguf_tensors(file: GgufFile, dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
+    """Akane's name and values of one tensor after the other; unknown ones keep the file's name."""
     for name in file.header.tensors:
         if name != ROPE_FACTORS:
-            yield akane_name(name), torch.from_numpy(file.tensor(name))
+            yield akane_name(name), file.tensor(name, dtype)
 
 
 def akane_name(name: str) -> str:
@@ -133,7 +133,7 @@ def read_gguf_config(file: GgufFile) -> GPTConfig:
     try:
         config = gguf_config(file.header)
         if ROPE_FACTORS in file.header.tensors:
-            config = replace(config, rope_scaling=rope_scaling_of(file.tensor(ROPE_FACTORS), config))
+            config = replace(config, rope_scaling=rope_scaling_of(file.tensor(ROPE_FACTORS).numpy(), config))
     except ValueError as error:
         raise ModelError(f"{file.path} cannot be used: {error}.") from None
     return config

@@ -40,6 +40,8 @@ class Attention(nn.Module):
         self.c_k = nn.Linear(config.n_embd, kv, bias=config.qkv_bias)
         self.c_v = nn.Linear(config.n_embd, kv, bias=config.qkv_bias)
         self.c_proj = nn.Linear(query, config.n_embd, bias=False)
+        self.c_qkv: nn.Module | None = None
+        """The three projections as one, once `shared.model.packing` has joined them."""
         if config.qk_norm != "none":
             self.q_norm = RMSNorm(self.head_size, config.eps)
             self.k_norm = RMSNorm(self.head_size, config.eps)
@@ -47,12 +49,18 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, rotary: RotaryEmbedding, step: Step) -> Tensor:
         """x is (B, T, n_embd)."""
         batch, length, _ = x.shape
-        q = self.c_q(x).view(batch, length, self.n_head, self.head_size).transpose(1, 2)
-        k = self.c_k(x).view(batch, length, self.n_kv_head, self.head_size).transpose(1, 2)
-        v = self.c_v(x).view(batch, length, self.n_kv_head, self.head_size).transpose(1, 2)
+        heads = (self.n_head, self.n_kv_head)
+        qkv = (
+            self.c_qkv(x)
+            if self.c_qkv is not None
+            else torch.cat((self.c_q(x), self.c_k(x), self.c_v(x)), -1)
+        )
+        qkv = qkv.view(batch, length, -1, self.head_size).transpose(1, 2)
+        qk, v = qkv.split((sum(heads), self.n_kv_head), 1)
         if self.qk_norm == "before_rope":
-            q, k = self.q_norm(q), self.k_norm(k)
-        q, k = rotary(q, step.cos, step.sin), rotary(k, step.cos, step.sin)
+            q, k = qk.split(heads, 1)
+            qk = torch.cat((self.q_norm(q), self.k_norm(k)), 1)
+        q, k = rotary(qk, step.cos, step.sin).split(heads, 1)
         if self.qk_norm == "after_rope":
             q, k = self.q_norm(q), self.k_norm(k)
         if step.cache is not None:
@@ -80,10 +88,13 @@ class MLP(nn.Module):
         self.w1 = nn.Linear(config.n_embd, config.hidden_size, bias=False)
         self.w2 = nn.Linear(config.n_embd, config.hidden_size, bias=False)
         self.c_proj = nn.Linear(config.hidden_size, config.n_embd, bias=False)
+        self.w12: nn.Module | None = None
+        """Both input matrices as one, once `shared.model.packing` has joined them."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x is (B, T, n_embd)."""
-        return self.c_proj(F.silu(self.w1(x)) * self.w2(x))
+        gate, up = self.w12(x).chunk(2, -1) if self.w12 is not None else (self.w1(x), self.w2(x))
+        return self.c_proj(F.silu(gate) * up)
 
 
 class Block(nn.Module):
@@ -143,8 +154,8 @@ class GPT(nn.Module):
         )
         if config.emb_norm:
             self.emb_norm = RMSNorm(config.n_embd, config.eps)
-        if not config.tied_head:
-            self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        head = None if config.tied_head else nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        self.lm_head: nn.Module | None = head
         self.rotary = RotaryEmbedding(config)
         self.init_weights()
 
@@ -244,7 +255,7 @@ class GPT(nn.Module):
         if last_only:
             x = x[:, -1:]
         x = self.transformer["ln_f"](x)
-        return F.linear(x, self.transformer["wte"].weight) if self.config.tied_head else self.lm_head(x)
+        return F.linear(x, self.transformer["wte"].weight) if self.lm_head is None else self.lm_head(x)
 
     def generate(self, tokens: Sequence[int], max_tokens: int, **options: Any) -> Iterator[int]:
         """Token ids that follow `tokens`, one at a time; options as in `shared.model.generate.generate`."""

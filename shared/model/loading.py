@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,14 @@ from pathlib import Path
 import torch
 
 from shared.model.chat_template import ChatTemplate
+from shared.model.checkpoint import (
+    Tensors,
+    checkpoint_config,
+    checkpoint_template,
+    checkpoint_tokenizer,
+    open_tensors,
+    split_config,
+)
 from shared.model.config import GPTConfig
 from shared.model.device import pick_device, pick_dtype
 from shared.model.errors import ModelError
@@ -17,10 +26,15 @@ from shared.model.fetch import Progress, ensure_weights
 from shared.model.gguf_file import open_gguf
 from shared.model.gguf_model import gguf_template, gguf_tensors, read_gguf_config
 from shared.model.gpt import GPT
+from shared.model.hub_folder import hub_tensors, read_hub_config, weights_files
+from shared.model.hub_tokenizer import hub_template, hub_tokenizer
 from shared.model.integrity import file_sha256
 from shared.model.presets import load_preset, preset_names
 from shared.model.tokenizer import Tokenizer
 from shared.model.vocabularies import gguf_tokenizer
+
+MAX_CONTEXT = 1 << 17
+"""The rotary tables are made for the whole context: a file that claims more would fill the memory."""
 
 __all__ = ["LoadedModel", "ModelError", "load_model"]
 
@@ -67,7 +81,7 @@ def load_model(
         if not path.exists():
             load_preset(name_or_path)
     try:
-        with _opened(path) as source:
+        with _opened(path, chosen_dtype) as source:
             config = fitted(source.config, source.tokenizer)
             model = _build(path, config, source.tensors, chosen_device, chosen_dtype, progress)
             sha256 = source.sha256
@@ -93,33 +107,51 @@ class Source:
     config: GPTConfig
     tokenizer: Tokenizer
     template: ChatTemplate
-    tensors: Iterable[tuple[str, torch.Tensor]]
+    tensors: Tensors
     sha256: str
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Source]:
-    with open_gguf(path) as file:
-        config = read_gguf_config(file)
-        tokenizer = gguf_tokenizer(file.header.metadata)
-        template = gguf_template(file.header.metadata, tokenizer)
-        yield Source(config, tokenizer, template, gguf_tensors(file), file_sha256(path))
+def _opened(path: Path, dtype: torch.dtype) -> Iterator[Source]:
+    """A folder is the hub's, `.safetensors` is Akane's own, and all else must be GGUF."""
+    if path.is_dir():
+        config = read_hub_config(path)
+        tokenizer = hub_tokenizer(path)
+        hashes = [file_sha256(file) for file in weights_files(path)]
+        sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+        tensors: Tensors = hub_tensors(path, config.tied_head)
+        yield Source(config, tokenizer, hub_template(path, tokenizer), tensors, sha256)
+    elif path.suffix == ".safetensors":
+        with open_tensors(path) as (metadata, tensors):
+            config, extra = split_config(checkpoint_config(path, metadata), str(path))
+            tokenizer = checkpoint_tokenizer(extra)
+            yield Source(config, tokenizer, checkpoint_template(extra, tokenizer), tensors, file_sha256(path))
+    else:
+        with open_gguf(path) as file:
+            config = read_gguf_config(file)
+            tokenizer = gguf_tokenizer(file.header.metadata)
+            template = gguf_template(file.header.metadata, tokenizer)
+            yield Source(config, tokenizer, template, gguf_tensors(file, dtype), file_sha256(path))
 
 
 def fitted(config: GPTConfig, tokenizer: Tokenizer) -> GPTConfig:
-    """The config with the ids that have no token marked as such. Raises ModelError if tokens have no row."""
+    """The config as it is run: ids without a token marked, the context bounded. Raises ModelError."""
     if tokenizer.vocab_size > config.vocab_size:
         raise ModelError(
             f"The vocabulary has {tokenizer.vocab_size} tokens but the weights have only "
             f"{config.vocab_size} rows: the files do not belong together."
         )
-    return replace(config, token_limit=min(tokenizer.vocab_size, config.n_tokens))
+    return replace(
+        config,
+        token_limit=min(tokenizer.vocab_size, config.n_tokens),
+        block_size=min(config.block_size, MAX_CONTEXT),
+    )
 
 
 def _build(
     path: Path,
     config: GPTConfig,
-    tensors: Iterable[tuple[str, torch.Tensor]],
+    tensors: Tensors,
     device: torch.device,
     dtype: torch.dtype,
     progress: Progress | None,

@@ -130,7 +130,8 @@ def _byte_letters() -> dict[int, int]:
     """GPT-2's spelling of bytes as printable characters, as a `str.translate` table back to Latin-1."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in plain]
-    return {**{byte: byte for byte in plain}, **{256 + i: byte for i, byte in enumerate(rest)}}
+    unused = dict.fromkeys(rest, 0xFFFD)
+    return {**unused, **{byte: byte for byte in plain}, **{256 + i: byte for i, byte in enumerate(rest)}}
 
 
 _LETTERS = _byte_letters()
@@ -138,16 +139,17 @@ _LETTERS = _byte_letters()
 
 def spelled_bytes(token: str) -> bytes:
     """Bytes of a token in GPT-2's spelling. Raises ValueError when it is not in that spelling."""
-    if not all(ord(letter) in _LETTERS for letter in token):
-        raise ValueError(f"{token[:40]!r} is not spelled in bytes")
-    return token.translate(_LETTERS).encode("latin-1")
+    try:
+        return token.translate(_LETTERS).encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"{token[:40]!r} is not spelled in bytes") from None
 
 
 def bpe_tokenizer(
     tokens: Mapping[str, int],
     merges: Sequence[str] | Sequence[Sequence[str]],
     specials: Mapping[str, int],
-    pre_name: str,
+    pre: PreTokenizer,
     *,
     visible: Iterable[str] = (),
     ends: Iterable[int] = (),
@@ -157,7 +159,6 @@ def bpe_tokenizer(
     tiktoken knows no merges: it merges towards the lowest id. That is the same as long as ids grow with the
     merges, which is checked. Raises ModelError when it does not hold or the vocabulary contradicts itself.
     """
-    pre = PRE_TOKENIZERS[pre_name]
     made: set[str] = set()
     last = -1
     for merge in merges:

@@ -53,7 +53,7 @@ def gguf_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
         text,
         merges,
         {**control, **own},
-        GGUF_PRE_TOKENIZERS[pre],
+        PRE_TOKENIZERS[GGUF_PRE_TOKENIZERS[pre]],
         visible=own,
         ends=[end for end in ends if isinstance(end, int) and 0 <= end < len(tokens)],
     )

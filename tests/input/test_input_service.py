@@ -269,6 +269,7 @@ def test_twitch_chat_and_its_retractions_pass_and_a_flood_does_not(open_bus: Ope
         (InputSettings(script="/nowhere/s.txt"), "There is no script"),
         (InputSettings(twitch="not a name"), "is not a Twitch channel"),
         (InputSettings(twitch="akane", twitch_server="nonsense"), "should look like host:port"),
+        (InputSettings(twitch="akane", twitch_ca="/nowhere/ca.pem"), "there is no such file"),
     ],
 )
 def test_what_cannot_be_right_stops_the_start_and_shows_in_the_check(

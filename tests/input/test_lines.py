@@ -109,18 +109,20 @@ def test_without_a_director_lines_are_hopeless_after_a_while() -> None:
     answering = Answering(now=0.0)
     assert answering.hopeless(last_sent_at=5.0, now=5.0 + ABSENT_S - 1) is None
     assert "not running" in (answering.hopeless(5.0, 5.0 + ABSENT_S) or "")
-    answering.heard("s", 30.0)
+    answering.heard("s", 30.0, ready=True)
     assert answering.hopeless(5.0, 31.0) is None
 
 
 def test_a_director_that_died_is_waited_for_but_not_for_ever() -> None:
     answering = Answering(now=0.0)
-    answering.heard("one", 1.0)
+    answering.heard("one", 1.0, ready=True)
     assert not answering.away(2.0)
     assert answering.lost("one", 3.0)
     assert answering.away(3.0 + ABSENT_S - 1)
     assert not answering.away(3.0 + ABSENT_S)
-    answering.heard("two", 10.0)
+    answering.heard("two", 9.0, ready=False)  # it loads: it does not read yet
+    assert answering.away(9.0)
+    answering.heard("two", 10.0, ready=True)
     assert not answering.away(11.0)
     assert not answering.lost("one", 12.0)  # old news
     assert not answering.away(12.0)
@@ -130,7 +132,7 @@ def test_an_idle_director_has_missed_the_line() -> None:
     answering = Answering(now=0.0)
 
     def beat_until(now: float) -> float:
-        answering.heard("s", now)
+        answering.heard("s", now, ready=True)
         return now
 
     answering.turned(state("idle"), 0.0)

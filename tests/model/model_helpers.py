@@ -13,6 +13,8 @@ from torch import Tensor
 from shared.model.config import GPTConfig
 from shared.model.gpt import GPT
 
+torch.set_num_threads(1)  # models this small only lose by sharing their work
+
 VECTOR_PATH = Path(__file__).parent.parent / "data" / "akane_tiny.safetensors"
 
 FAMILIES = {

@@ -170,7 +170,7 @@ def test_the_supervisor_repairs_real_processes(start):
     supervisor = Supervisor(
         lifecycles, spawn, lambda name: supervisor.escalate(name), time.monotonic, "hangs"
     )
-    supervisor.start()
+    supervisor.start(*supervisor.processes)
 
     def turn() -> None:
         supervisor.poll()

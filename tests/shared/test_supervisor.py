@@ -48,7 +48,7 @@ class Stage:
         self.changes: list[Change] = []
         lifecycles = [Lifecycle(name) for name in ("bus", *names)]
         self.supervisor = Supervisor(lifecycles, self.spawn, self.ask, self.clock, hub="bus")
-        self.supervisor.start()
+        self.supervisor.start(*self.supervisor.processes)
 
     def spawn(self, name: str) -> FakeChild:
         self.log.append((name, "spawn"))

@@ -1,0 +1,131 @@
+"""What can happen to the conversation, beside the bus events that it reads as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.commands import Command
+from shared.events import (
+    ChatMessage,
+    ChatRetracted,
+    Event,
+    Finished,
+    MoodName,
+    SpeechFinished,
+    Token,
+    TurnState,
+)
+from shared.events import Progress as ProgressEvent
+
+Presence = Literal["absent", "starting", "ready"]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A viewer's line. `at` is when it was typed, in seconds of the machine's clock; `cause` its bus id."""
+
+    message: ChatMessage
+    at: float
+    cause: str | None = None
+
+
+@dataclass(frozen=True)
+class SayAsked:
+    """The operator wants her to say exactly this, next in line."""
+
+    turn: str
+    text: str
+    mood: MoodName
+
+
+@dataclass(frozen=True)
+class InterruptAsked:
+    """The present turn is to end now."""
+
+
+@dataclass(frozen=True)
+class MuteAsked:
+    """Silence until it is lifted."""
+
+    muted: bool
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of a command that was sent: `code` is empty when it was obeyed."""
+
+    command: Command
+    code: str = ""
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Pieces of a generation that had been lost on the way."""
+
+    generation: str
+    from_index: int
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Progress of the voice; `sound_at` is when the chunk's first sample sounded, in the clock's seconds."""
+
+    progress: ProgressEvent
+    sound_at: float | None = None
+
+
+@dataclass(frozen=True)
+class PresenceChanged:
+    """The model or the voice came, went, or is on its way."""
+
+    service: Literal["llm", "tts"]
+    presence: Presence
+
+
+@dataclass(frozen=True)
+class Died:
+    """The session of the model or the voice that had our work is gone."""
+
+    service: Literal["llm", "tts"]
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """At start: the turns that an earlier director published, oldest first."""
+
+    states: tuple[TurnState, ...]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Input = (
+    Arrived
+    | ChatRetracted
+    | SayAsked
+    | InterruptAsked
+    | MuteAsked
+    | Token
+    | Finished
+    | SpeechFinished
+    | Heard
+    | Answered
+    | Replayed
+    | PresenceChanged
+    | Died
+    | Resumed
+    | Tick
+)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An event to publish or a command to send, and the id of the message that caused it."""
+
+    payload: Event | Command
+    cause: str | None = None

@@ -1,0 +1,68 @@
+"""`python -m services.llm`: the model on the bus; `--standalone` adds a broker, `--once TEXT` needs none."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pydantic import ValidationError
+
+from services.llm.engine import RefusedError
+from services.llm.once import answer_once
+from services.llm.service import LlmService
+from shared import logs
+from shared.broker import Broker
+from shared.endpoints import AddressError
+from shared.model.errors import ModelError
+from shared.service import (
+    StartError,
+    StopSignal,
+    add_arguments,
+    guarded,
+    install_stop,
+    options,
+    print_findings,
+    serve,
+)
+
+
+def main() -> int:
+    """Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m services.llm", description=LlmService.__doc__)
+    add_arguments(parser)
+    parser.add_argument("--once", metavar="TEXT", help="answer this on standard output, without a bus")
+    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="with --once (256)")
+    parser.add_argument("--standalone", action="store_true", help="run the broker in this process too")
+    parser.add_argument("--model", metavar="NAME|PATH", help="short for --set llm.model=…")
+    arguments = parser.parse_args()
+    if arguments.model:
+        arguments.set.append(f"llm.model={arguments.model}")
+    chosen = options(arguments)
+    if chosen.check:
+        print_findings(LlmService.check(chosen.settings))
+        return 0
+    if arguments.once is not None:
+        logs.configure("llm", "warning")
+        try:
+            return answer_once(chosen.settings.llm, arguments.once, arguments.max_tokens)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise StartError(f"{first['loc'][0]} is wrong: {first['msg']}") from None
+        except (ModelError, RefusedError) as error:
+            raise StartError(str(error)) from None
+    logs.configure("llm", chosen.log_level)
+    stop = StopSignal()
+    install_stop(stop)
+    if not arguments.standalone:
+        serve(LlmService, chosen.settings, stop)
+        return 0
+    try:
+        with Broker(chosen.settings.bus) as broker:
+            serve(LlmService, chosen.settings.model_copy(update={"bus": broker.settings}), stop)
+    except AddressError as error:
+        raise StartError(str(error)) from None
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded("llm", main))

@@ -1,0 +1,44 @@
+"""One question, one answer, no bus: the quickest way to see that a model works."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from services.llm.generation import Ended, Piece
+from services.llm.inference import Inference
+from shared.commands import ChatTurn, Generate
+from shared.config import LlmSettings
+from shared.service import StartError
+
+
+def answer_once(
+    settings: LlmSettings, text: str, max_tokens: int, out: TextIO = sys.stdout, err: TextIO = sys.stderr
+) -> int:
+    """Print the reply to `out` as it comes and a line of figures to `err`; returns the exit status."""
+    inference = Inference.load(settings)
+    print(inference.describe(), file=err, flush=True)
+    messages = [ChatTurn(role="user", content=text)]
+    return _stream(inference, Generate(generation="once", messages=messages, max_tokens=max_tokens), out, err)
+
+
+def _stream(inference: Inference, command: Generate, out: TextIO, err: TextIO) -> int:
+    inference.submit(command)
+    while inference.engine.busy:
+        for output in inference.engine.step():
+            if isinstance(output, Piece):
+                print(output.text, end="", file=out, flush=True)
+            elif isinstance(output, Ended):
+                print(file=out, flush=True)
+                print(figures(output), file=err, flush=True)
+                if output.reason == "error":
+                    raise StartError(f"the model failed: {output.error}")
+    return 0
+
+
+def figures(ended: Ended) -> str:
+    """`[42 tokens, 61.0 tokens/s, first after 120 ms, 0.8 s, stop]`"""
+    return (
+        f"[{ended.completion_tokens} tokens, {ended.tokens_per_s:.1f} tokens/s, "
+        f"first after {ended.first_token_ms:.0f} ms, {ended.elapsed_ms / 1000:.1f} s, {ended.reason}]"
+    )

@@ -1,0 +1,1 @@
+"""The voice: says only what `tts.speak` brings, and tells everybody when each word sounds."""

@@ -1,0 +1,51 @@
+"""This process's rows of `launcher.py --check`: does the voice load, is there a sound device."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+
+from services.tts.child_process import ChildProcess
+from services.tts.engine import LOAD_S, Engine
+from services.tts.playback import PERIODS, DeviceError, open_device
+from shared.config import TtsSettings
+from shared.service import Finding
+
+
+def findings(settings: TtsSettings) -> list[Finding]:
+    """Tries both for real."""
+    return [_voice(settings.voice), _device(settings)]
+
+
+def _voice(voice: str) -> Finding:
+    arrived = threading.Event()
+    engine = Engine(voice, partial(ChildProcess, wake=arrived.set))
+    began = time.monotonic()
+    while not engine.ready and time.monotonic() - began < LOAD_S:
+        engine.poll(time.monotonic())
+        arrived.wait(0.1)
+        arrived.clear()
+    loaded, used, complaint = engine.ready, engine.voice, engine.complaint
+    engine.close()
+    if not loaded:
+        return Finding("voice", False, f"the {used} voice did not load", "reinstall with `make setup`")
+    if complaint:
+        return Finding("voice", False, complaint, "reinstall with `make setup`, or set tts.voice")
+    return Finding("voice", True, f"{used} voice, loaded in {time.monotonic() - began:.1f} s")
+
+
+def _device(settings: TtsSettings) -> Finding:
+    if settings.mute or settings.device == "null":
+        return Finding("sound device", True, "not wanted (tts.mute or tts.device)")
+    try:
+        device, name = open_device(max(1, settings.buffer_ms // PERIODS), null=False)
+    except DeviceError as error:
+        return Finding(
+            "sound device",
+            False,
+            f"none found ({error}): she speaks silently",
+            "connect a loudspeaker, or start with --mute or --audio-out DIR",
+        )
+    device.close()
+    return Finding("sound device", True, name)

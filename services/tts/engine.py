@@ -1,0 +1,182 @@
+"""Keeps an engine child at work: deadlines, restarts, one retry a chunk, a plainer voice if one won't load."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from services.tts.rendering import Rendering, TimedMouth, TimedWord
+from services.tts.scheduler import Job
+from services.tts.voices import FALLBACKS
+
+log = logging.getLogger(__name__)
+
+LOAD_S = 60.0
+"""A child that has not said that it is ready by then hangs."""
+LOAD_ATTEMPTS = 2
+ATTEMPTS = 2
+"""A chunk is tried again once: the first child may have died of something else."""
+DEADLINE_S = 3.0
+DEADLINE_PER_CHAR_S = 0.01
+"""A clause takes 25 ms on an idle machine; a busy one is given fifty times as long."""
+BACKOFF_FIRST_S = 0.5
+BACKOFF_MAX_S = 10.0
+HEALTHY_S = 10.0
+
+
+class Child(Protocol):
+    """What the engine needs of a process (`ChildProcess`, or a fake)."""
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Hand over a job."""
+
+    def receive(self) -> list[dict[str, Any] | None]:
+        """What has arrived; None is the end of the process."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Rendered(NamedTuple):
+    """A job's sound."""
+
+    job: int
+    rendering: Rendering
+    synthesis_ms: float
+
+
+class Failed(NamedTuple):
+    """A job that cannot be spoken, and why in one sentence."""
+
+    job: int
+    sentence: str
+
+
+@dataclass
+class _Pending:
+    job: Job
+    attempts: int = 0
+    deadline: float | None = None
+    """None while no child has it."""
+
+
+class Engine:
+    """One child, one job at a time. `poll` does all the work and never blocks."""
+
+    def __init__(
+        self, voice: str, spawn: Callable[[str], Child], *, rate: float = 1.0, volume: float = 1.0
+    ) -> None:
+        self._spawn = spawn
+        self._rate, self._volume = rate, volume
+        self.voice = voice
+        """The voice in use; a plainer one than was asked for when that could not be loaded."""
+        self.complaint = ""
+        """Why it is a plainer one."""
+        self.ready = False
+        self.restarts = 0
+        self._child: Child | None = None
+        self._spawned_at = 0.0
+        self._retry_at = 0.0
+        self._backoff_s = 0.0
+        self._load_failures = 0
+        self._pending: _Pending | None = None
+
+    def submit(self, job: Job) -> None:
+        """Render this next; replaces a job that nobody wants any more."""
+        self._pending = _Pending(job)
+
+    def forget(self) -> None:
+        """The present job is not wanted any more."""
+        self._pending = None
+
+    def poll(self, now: float) -> list[Rendered | Failed]:
+        """Start, feed, watch and replace the child; returns what was finished. `now` in monotonic seconds."""
+        done: list[Rendered | Failed] = []
+        for message in self._child.receive() if self._child else []:
+            if message is None:
+                done += self._died(now, "the voice engine died")
+                break
+            if "ready" in message:
+                self.ready, self._load_failures = True, 0
+            elif "unavailable" in message:
+                self._load_failures = LOAD_ATTEMPTS
+                done += self._died(now, str(message["unavailable"]).rstrip("."))
+                break
+            elif self._pending and message.get("job") == self._pending.job.number:
+                done.append(_outcome(message))
+                self._pending = None
+        if self._child and not self.ready and now - self._spawned_at >= LOAD_S:
+            done += self._died(now, f"the voice engine was not ready after {LOAD_S:.0f} s")
+        if self._pending and self._pending.deadline is not None and now >= self._pending.deadline:
+            done += self._died(now, "the voice engine hung")
+        if self._child is None and now >= self._retry_at:
+            self._child, self._spawned_at = self._spawn(self.voice), now
+        if self._child and self.ready and self._pending and self._pending.deadline is None:
+            self._pending.attempts += 1
+            text = self._pending.job.text
+            self._pending.deadline = now + DEADLINE_S + DEADLINE_PER_CHAR_S * len(text)
+            number = self._pending.job.number
+            self._child.send({"job": number, "text": text, "rate": self._rate, "volume": self._volume})
+        return done
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child:
+            self._child.kill()
+            self._child = None
+        self.ready = False
+
+    def _died(self, now: float, why: str) -> list[Failed]:
+        """The child is of no use any more: replace it, and the voice too when it does not load."""
+        log.warning("%s: starting another (voice %s)", why, self.voice)
+        loading = not self.ready
+        self.close()
+        self.restarts += 1
+        self._backoff_s = (
+            0.0
+            if not loading and now - self._spawned_at >= HEALTHY_S
+            else min(self._backoff_s * 2 or BACKOFF_FIRST_S, BACKOFF_MAX_S)
+        )
+        self._retry_at = now + (self._backoff_s if self.restarts > 1 else 0.0)
+        exhausted = False
+        if loading:
+            self._load_failures += 1
+            if self._load_failures >= LOAD_ATTEMPTS:
+                exhausted = not self._fall_back(why)
+                self._retry_at = now + (self._backoff_s if exhausted else 0.0)
+        pending = self._pending
+        if pending is None:
+            return []
+        pending.deadline = None
+        if pending.attempts < ATTEMPTS and not exhausted:
+            return []
+        self._pending = None
+        return [Failed(pending.job.number, f"{why[0].upper()}{why[1:]}.")]
+
+    def _fall_back(self, why: str) -> bool:
+        """Take the next plainer voice; False when there is none."""
+        plainer = FALLBACKS.get(self.voice)
+        if plainer is None:
+            return False
+        why = why[0].upper() + why[1:]
+        self.complaint = f"{why}: speaking with the {plainer} voice instead of {self.voice}."
+        self.voice, self._load_failures = plainer, 0
+        log.warning("%s", self.complaint)
+        return True
+
+
+def _outcome(message: dict[str, Any]) -> Rendered | Failed:
+    job = int(message["job"])
+    if "error" in message:
+        return Failed(job, str(message["error"]))
+    rendering = Rendering(
+        np.frombuffer(message["pcm"], np.int16),
+        [TimedWord(*word) for word in message["words"]],
+        [TimedMouth(*mouth) for mouth in message["mouths"]],
+        float(message["voiced_start_s"]),
+    )
+    return Rendered(job, rendering, float(message["synthesis_ms"]))

@@ -1,0 +1,116 @@
+"""Text to speakable text: what nobody would read aloud is left out, what trips a voice is mended."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+GAP = "\0"
+"""Stands for a character that is shown but not spoken."""
+
+_TAG = re.compile(r"\[[\w \-+:]{1,32}\](?!\()|<\|?/?[A-Za-z_][^<>\n]{0,40}>")
+"""Mood tags ([happy]) and markup (<b>, <|im_end|>): neither shown nor spoken."""
+_LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
+_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_EMPHASIS = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
+_ACTION = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,80}?)(?<=[^\s*])\*(?![\w*])")
+_NOT_ACTIONS = frozenset(
+    [
+        "this",
+        "yes",
+        "is",
+        "was",
+        "always",
+        "his",
+        "us",
+        "plus",
+        "its",
+        "perhaps",
+        "thing",
+        "king",
+        "sing",
+        "bring",
+    ]
+)
+_KAOMOJI = re.compile(
+    r"(?<!\w)(?:[:;=8xX][\-o^']?[)(\]\[DPpOo3/\\|*]+|<3+|[\^>TxXoOuU;=][_.ωo-][\^<TxXoOuU;=]|\^\^|[oO]_[oO])(?![A-Za-z0-9])"
+    r"|[(（][^()（）\w\s]*[^()（）A-Za-z0-9]*[^()（）\w\s]+[^()（）A-Za-z0-9]*[)）]"
+)
+"""Western smileys (":-)", "XD", "<3"), Eastern ones ("^_^") and faces in parentheses without a word."""
+_KEPT_MARKS = frozenset(".,!?…;:—–-'’\"“”()%&+=/@#$£€¥₹₩¢°。、！？，；：「」『』～")
+_DROPPED_MARKS = frozenset("～「」『』")
+_RUN = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
+_HUMMED = frozenset("hmrzfgsw")
+_STRONG = re.compile(r"[!?！？]{2,}")
+_DOTS = re.compile(r"\.{2,}|…{2,}")
+
+
+class Speakable(NamedTuple):
+    """Words as shown and, side by side, what is spoken for each (empty: shown only)."""
+
+    shown: list[str]
+    spoken: list[str]
+
+    @property
+    def text(self) -> str:
+        """What the voice gets; empty when there is nothing to say."""
+        return " ".join(word for word in self.spoken if word) if self.audible else ""
+
+    @property
+    def audible(self) -> bool:
+        """At least one word has a letter or a digit."""
+        return any(character.isalnum() for word in self.spoken for character in word)
+
+
+def speakable(text: str) -> Speakable:
+    """Split `text` into shown words and what is said for each.
+
+    Left out: emoji, kaomoji, stage directions (*waves*), markup. Mood tags are not even shown. Links become
+    their text or the word "link"; letters and marks that are repeated for effect are cut to what is read.
+    Numbers and units stay: each voice has its own way to write them out.
+    """
+    shown_text = " ".join(_TAG.sub(" ", text).split())
+    masked = _LINK.sub(lambda link: GAP + link[1] + GAP * (len(link[0]) - len(link[1]) - 1), shown_text)
+    masked = _URL.sub(lambda url: "link".ljust(len(url[0]), GAP)[: len(url[0])], masked)
+    masked = _EMPHASIS.sub(lambda found: GAP * 2 + found[2] + GAP * 2, masked)
+    masked = _ACTION.sub(_mask_action, masked)
+    masked = _KAOMOJI.sub(lambda face: GAP * len(face[0]), masked)
+    words = [(word[0], masked[word.start() : word.end()]) for word in re.finditer(r"\S+", shown_text)]
+    return Speakable([shown for shown, _ in words], [_say(spoken) for _, spoken in words])
+
+
+def _mask_action(found: re.Match[str]) -> str:
+    """A stage direction is several words, or one verb in -s or -ing; other starred words are emphasis."""
+    inner = found[1]
+    acted = " " in inner or (inner.endswith(("s", "ing")) and inner.casefold() not in _NOT_ACTIONS)
+    if acted and len(inner.split()) <= 8:
+        return GAP * len(found[0])
+    return GAP + inner + GAP
+
+
+def _say(word: str) -> str:
+    word = unicodedata.normalize("NFKC", word.replace(GAP, ""))
+    kept = "".join(character for character in word if _is_read(character))
+    kept = _RUN.sub(_shorten, kept)
+    kept = _STRONG.sub(lambda run: "?" if "?" in run[0] or "？" in run[0] else "!", kept)
+    kept = _DOTS.sub("…", kept).strip("_~")
+    if kept in _PAUSES or any(character.isalnum() for character in kept):
+        return kept
+    return kept.strip("'\"()@#/&=+%-")
+
+
+_PAUSES = frozenset(("-", "—", "–", "&", "+", "%", "="))
+
+
+def _is_read(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] in "LNM" or (character in _KEPT_MARKS and character not in _DROPPED_MARKS)
+
+
+def _shorten(run: re.Match[str]) -> str:
+    """ "sooo" -> "so", "cooool" -> "cool", "hmmmm" -> "hmm", "yaaay" -> "yay"."""
+    letter, at_end = run[1], run.end() == len(run.string) or not run.string[run.end()].isalpha()
+    if letter.casefold() in _HUMMED or not letter.isascii():
+        return letter * 2
+    return letter if at_end or letter.casefold() not in "oe" else letter * 2

@@ -1,0 +1,128 @@
+"""Akane's own checkpoints: one safetensors file whose metadata (or a .json beside it) holds the config.
+
+The config is a JSON object with the fields of GPTConfig and, optionally, `tokenizer` (`{"kind": "gpt2"}`, the
+default, or `{"kind": "bytes", "specials": […]}`), `turn_tokens` (texts that open a `system`, `user` and
+`assistant` turn and `end` one) and `chat_template` (Jinja).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from shared.model.chat_template import PLAIN_TURNS, ChatTemplate, choose_template
+from shared.model.config import GPTConfig
+from shared.model.errors import ModelError
+from shared.model.json_file import parse_json, read_json
+from shared.model.tokenizer import Tokenizer, byte_tokenizer
+from shared.model.vocabularies import gpt2_tokenizer
+
+EXTRA_KEYS = ("tokenizer", "turn_tokens", "chat_template")
+Tensors = Iterator[tuple[str, torch.Tensor]]
+
+
+def save_checkpoint(
+    path: Path, config: GPTConfig, tensors: Mapping[str, torch.Tensor], **extra: Mapping[str, Any] | str
+) -> None:
+    """Write a checkpoint in one step: a crash leaves the old file or none. `extra`: see above."""
+    unknown = sorted(set(extra) - set(EXTRA_KEYS))
+    if unknown:
+        raise ValueError(f"a checkpoint has no {', '.join(unknown)}")
+    metadata = {"format": "akane", "config": json.dumps({**config.to_dict(), **extra})}
+    # Tensors that share memory are refused by safetensors, and a fine-tuned model may tie its head so.
+    own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(own, part, metadata)
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+@contextmanager
+def open_tensors(path: Path) -> Iterator[tuple[dict[str, str], Tensors]]:
+    """Metadata of a safetensors file and its tensors, read one after the other. Raises ModelError."""
+    try:
+        with safe_open(path, framework="pt") as file:
+
+            def tensors() -> Tensors:
+                for name in file.keys():  # noqa: SIM118 - this is no dict
+                    tensor = file.get_tensor(name)
+                    if not tensor.is_floating_point():
+                        raise ModelError(
+                            f"{path} has weights of the type {tensor.dtype}, which cannot be used."
+                        )
+                    # A copy: the mapped file may be replaced while the model runs.
+                    yield name, tensor.clone()
+
+            yield file.metadata() or {}, tensors()
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(f"{path} cannot be read as safetensors ({reason}): take another copy.") from None
+
+
+def checkpoint_config(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The config object: from the metadata, else from `<name>.json` or `config.json` beside the file."""
+    if "config" in metadata:
+        return parse_json(metadata["config"], f"The config inside {path}")
+    for beside in (path.with_suffix(".json"), path.with_name("config.json")):
+        if beside.exists():
+            return read_json(beside)
+    raise ModelError(f"{path} holds no config: put it into {path.with_suffix('.json')}.")
+
+
+def split_config(values: Mapping[str, Any], where: str) -> tuple[GPTConfig, dict[str, Any]]:
+    """The model's shape, and the optional keys apart. Raises ModelError."""
+    extra = {key: values[key] for key in EXTRA_KEYS if values.get(key) is not None}
+    try:
+        return GPTConfig.from_dict(
+            {key: value for key, value in values.items() if key not in EXTRA_KEYS}
+        ), extra
+    except ValueError as error:
+        raise ModelError(f"{where} cannot be used: {error}.") from None
+
+
+def checkpoint_tokenizer(extra: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer that the config names. Raises ModelError."""
+    described = extra.get("tokenizer", {"kind": "gpt2"})
+    kind = described.get("kind") if isinstance(described, dict) else None
+    if kind == "gpt2":
+        return gpt2_tokenizer()
+    specials = described.get("specials", []) if kind == "bytes" else None
+    if (
+        not isinstance(specials, list)
+        or not all(isinstance(name, str) and name for name in specials)
+        or len(set(specials)) != len(specials)
+    ):
+        raise ModelError(
+            "The checkpoint's config needs a tokenizer of kind gpt2 or bytes, with a list of specials."
+        )
+    return byte_tokenizer(specials)
+
+
+def checkpoint_template(extra: Mapping[str, Any], tokenizer: Tokenizer) -> ChatTemplate:
+    """The config's turn tokens or Jinja, or what suits the tokenizer. Raises ModelError."""
+    source, turns = extra.get("chat_template"), extra.get("turn_tokens")
+    if turns is not None:
+        if (
+            not isinstance(turns, dict)
+            or turns.keys() != PLAIN_TURNS.keys()
+            or not all(isinstance(text, str) for text in turns.values())
+            or not turns["end"]
+        ):
+            raise ModelError(f"The checkpoint's turn_tokens need a text each for {', '.join(PLAIN_TURNS)}.")
+        return ChatTemplate(tokenizer, turns=turns)
+    if source is not None and not isinstance(source, str):
+        raise ModelError("The checkpoint's chat_template is not a text.")
+    return choose_template(tokenizer, source)

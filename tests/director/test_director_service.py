@@ -1,0 +1,208 @@
+"""The director as a process on a real bus, between a model and a voice that are played by the test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.director.service import Director
+from shared.bus import Bus, CommandError, Message
+from shared.commands import (
+    Cancel,
+    CancelReply,
+    Generate,
+    GenerateReply,
+    Interrupt,
+    Panic,
+    Reply,
+    Say,
+    Speak,
+    StopSpeech,
+)
+from shared.config import BusSettings, DirectorSettings, Settings
+from shared.events import ChatMessage, Finished, Health, SpeechFinished, Token, TurnState
+from shared.service import StartError, StopSignal, serve
+
+Until = Callable[..., list[Any]]
+
+
+class Show:
+    """Director in a thread; model, voice, chat and a viewer's screen as buses of the test."""
+
+    def __init__(self, broker: BusSettings, open_bus: Callable[..., Bus]) -> None:
+        self.settings = Settings(bus=broker, director=DirectorSettings(seed=1))
+        self.llm = open_bus("llm", register=True)
+        self.tts = open_bus("tts", register=True)
+        self.input = open_bus("input")
+        self.screen = open_bus("screen", "turn.state", "avatar.mood")
+        self.stop = StopSignal()
+        self.generated: list[Generate] = []
+        self.spoken: list[Speak] = []
+        self.stopped: list[StopSpeech] = []
+        self.states: list[TurnState] = []
+        self.causes: list[str | None] = []
+        self.llm.handle(Generate, self._generate)
+        self.llm.handle(Cancel, lambda command, request: CancelReply(cancelled=0))
+        self.tts.handle(Speak, self._speak)
+        self.tts.handle(StopSpeech, lambda command, request: self.stopped.append(command))
+        self.thread = threading.Thread(target=serve, args=(Director, self.settings, self.stop))
+
+    def _generate(self, command: Generate, _: object) -> Reply:
+        self.generated.append(command)
+        if command.turn is None:
+            self.llm.publish(
+                "llm.finished", Finished(generation=command.generation, reason="length", text="x", pieces=1)
+            )
+        return GenerateReply(generation=command.generation)
+
+    def _speak(self, command: Speak, _: object) -> None:
+        self.spoken.append(command)
+
+    def beat(self) -> None:
+        for bus in (self.llm, self.tts):
+            bus.publish("sys.health", Health(phase="ready", pid=1))
+
+    def until(self, done: Callable[[], object], timeout_s: float = 5.0) -> None:
+        import time
+
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            assert time.monotonic() < deadline, (self.states, self.generated, self.spoken)
+            for bus in (self.llm, self.tts, self.input, self.screen):
+                for item in bus.poll(0.002):
+                    if isinstance(item, Message) and isinstance(item.payload, TurnState):
+                        self.states.append(item.payload)
+                        self.causes.append(item.cause)
+
+    def phases(self) -> list[str]:
+        return [state.phase for state in self.states]
+
+    def say(self, *pieces: str) -> None:
+        generation = self.generated[-1].generation
+        for index, piece in enumerate(pieces):
+            self.llm.publish(
+                "llm.token", Token(generation=generation, index=index, text=piece, tokens=index + 1)
+            )
+        text = "".join(pieces)
+        self.llm.publish(
+            "llm.finished", Finished(generation=generation, reason="stop", text=text, pieces=len(pieces))
+        )
+
+
+@pytest.fixture
+def show(broker: BusSettings, open_bus: Callable[..., Bus]) -> Iterator[Show]:
+    made = Show(broker, open_bus)
+    made.thread.start()
+    try:
+        made.until(lambda: "idle" in made.phases())
+        made.beat()
+        made.until(lambda: made.generated)
+        made.generated.clear()
+        made.states.clear()
+        yield made
+    finally:
+        made.stop.set()
+        made.thread.join(5)
+    assert not made.thread.is_alive()
+
+
+def chat(text: str = "hi Akane") -> ChatMessage:
+    return ChatMessage(id="m1", channel="terminal", author="Sam", author_id="sam", text=text)
+
+
+def test_a_line_becomes_speech(show: Show) -> None:
+    line = show.input.publish("chat.message", chat())
+    show.until(lambda: show.generated)
+    assert show.generated[0].messages[-1].content == "Sam: hi Akane"
+    show.say("Hello Sam", "! Nice to", " see you.")
+    show.until(lambda: len(show.spoken) == 2 and "speaking" in show.phases())
+    assert [(speak.text, speak.last) for speak in show.spoken] == [
+        ("Hello Sam!", False),
+        ("Nice to see you.", True),
+    ]
+    speak = show.spoken[-1]
+    show.tts.publish(
+        "speech.finished",
+        SpeechFinished(
+            turn=speak.turn, epoch=speak.epoch, reason="done", heard="Hello Sam! Nice to see you.", chunks=2
+        ),
+    )
+    show.until(lambda: "done" in show.phases())
+    done = show.states[-1]
+    assert (done.message_id, done.end, done.heard) == ("m1", "stop", "Hello Sam! Nice to see you.")
+    assert 0 <= done.timings_ms["first_token"] < 5000
+    assert set(show.causes[-len(show.states) :]) == {line}
+
+
+def test_interrupt_and_panic(show: Show) -> None:
+    show.input.publish("chat.message", chat())
+    show.until(lambda: show.generated)
+    replies: list[Any] = []
+    show.screen.ask(Interrupt(reason="test"), replies.append)
+    show.until(lambda: replies and "done" in show.phases())
+    assert show.states[-1].end == "interrupted"
+    show.screen.ask(Panic(), replies.append)
+    show.until(lambda: len(replies) == 2)
+    show.screen.ask(Say(text="Hello there."), replies.append)
+    show.until(lambda: len(replies) == 3)
+    assert isinstance(replies[2], CommandError)
+    assert "muted" in str(replies[2])
+
+
+def test_say_passes_the_gate(show: Show) -> None:
+    replies: list[Any] = []
+    show.screen.ask(Say(text="Stream starts in five minutes!"), replies.append)
+    show.screen.ask(Say(text="Mail me at me@mail.example please."), replies.append)
+    show.until(lambda: len(replies) == 2 and show.spoken)
+    assert [speak.text for speak in show.spoken] == ["Stream starts in five minutes!"]
+    assert show.spoken[0].turn == replies[0].turn
+    assert isinstance(replies[1], CommandError)
+    assert "personal_data" in str(replies[1])
+
+
+def test_leaving_ends_the_open_turn(show: Show) -> None:
+    show.input.publish("chat.message", chat())
+    show.until(lambda: "thinking" in show.phases())
+    show.stop.set()
+    show.until(lambda: "done" in show.phases())
+    assert show.states[-1].end == "interrupted"
+
+
+def test_a_successor_closes_the_turn_of_a_killed_director(
+    broker: BusSettings, open_bus: Callable[..., Bus]
+) -> None:
+    dead = open_bus("director")
+    dead.publish(
+        "turn.state", TurnState(turn="t1", epoch=9_000_000_000_000, phase="speaking", message_id="m7")
+    )
+    dead.poll(0.05)
+    made = Show(broker, open_bus)
+    made.thread.start()
+    try:
+        made.until(lambda: "idle" in made.phases())
+        made.until(lambda: made.stopped)
+    finally:
+        made.stop.set()
+        made.thread.join(5)
+    closed = next(state for state in made.states if state.phase == "done")
+    assert (closed.turn, closed.message_id, closed.end) == ("t1", "m7", "lost")
+    assert made.stopped[0].epoch == closed.epoch > 9_000_000_000_000
+
+
+def test_check_names_what_is_wrong(tmp_path: Path) -> None:
+    rows = Director.check(Settings())
+    assert [(row.part, row.ok) for row in rows] == [("persona", True), ("block-list", True)]
+    bad = Settings(director=DirectorSettings(persona="nobody", blocklist=str(tmp_path / "none.txt")))
+    rows = Director.check(bad)
+    assert [row.ok for row in rows] == [False, False]
+    assert all(row.fix for row in rows)
+
+
+def test_a_bad_persona_stops_the_start(broker: BusSettings) -> None:
+    settings = Settings(bus=broker, director=DirectorSettings(persona="nobody"))
+    with pytest.raises(StartError, match="no persona 'nobody'"):
+        serve(Director, settings, StopSignal())
