@@ -1,14 +1,16 @@
-// Attention over a float16 cache, a chunk of positions at a time. Keys lie as [16 positions][head_size][16], so
-// that a lane is a position; values as [position][head_size]. Query heads that share a key head read it once.
+// Attention over a float16 cache, a chunk of positions at a time. A chunk's keys lie as [16 positions][head_size]
+// [16], so that a lane is a position; its values follow as [position][head_size]. Query heads that share a key
+// head read it once.
 #pragma once
 #include "vectors.h"
 
 constexpr int CHUNK = 128;    // positions whose softmax is computed together; chunks are merged in order
 constexpr int MAX_GROUP = 8;  // query vectors that pass over a chunk together
 
-struct CacheView {  // of one layer, one row, one key head
+struct Chunk {  // of one layer, one row, one key head
   const uint16_t *keys, *values;
   int head_size, padded;  // padded: head_size up to the next 16, the stride of values
+  const uint16_t* next;   // keys of the chunk that is likely read next: fetched while this one is computed
 };
 
 // A running softmax: maximum, sum of exponentials, and the weighted values (not yet divided).
@@ -16,26 +18,36 @@ struct Partial {
   float most = -INFINITY, sum = 0;
 };
 
-template <int N>
-static inline void scores(const CacheView& c, const float* q, int ldq, int block, float* out) {
-  const uint16_t* keys = c.keys + size_t(block) * c.head_size * LANES;
+// Scores of 16 * B positions from block `block` on.
+template <int N, int B>
+static inline void scores(const Chunk& c, const float* q, int ldq, int block, float* out) {
+  const int stride = c.head_size * LANES;
+  const uint16_t *keys = c.keys + size_t(block) * stride, *next = c.next + size_t(block) * stride;
   for (int part = 0; part < PARTS; part++) {
-    vf acc[N] = {};
+    vf acc[N][B] = {};
     for (int d = 0; d < c.head_size; d++) {
-      const vf k = load_half(keys + d * LANES + part * W);
-      for (int i = 0; i < N; i++) acc[i] = fma(k, splat(q[i * ldq + d]), acc[i]);
+      if (N <= 4 && part == 0)
+        for (int b = 0; b < B; b++) {
+          __builtin_prefetch(next + (d * B + b) * LANES, 0, 2);
+          __builtin_prefetch(next + CHUNK * c.head_size + (d * B + b) * LANES, 0, 2);
+        }
+      vf k[B];
+      for (int b = 0; b < B; b++) k[b] = load_half(keys + b * stride + d * LANES + part * W);
+      for (int i = 0; i < N; i++)
+        for (int b = 0; b < B; b++) acc[i][b] = fma(k[b], splat(q[i * ldq + d]), acc[i][b]);
     }
-    for (int i = 0; i < N; i++) store(out + i * CHUNK + part * W, acc[i]);
+    for (int i = 0; i < N; i++)
+      for (int b = 0; b < B; b++) store(out + i * CHUNK + b * LANES + part * W, acc[i][b]);
   }
 }
 
 template <int N>
-static inline void weigh(const CacheView& c, const float* p, int first, int count, float* out, int ldo) {
-  constexpr int U = N <= 4 && W < 16 ? 2 : N <= 4 ? 2 : 1;  // more independent sums when there are few queries
+static inline void weigh(const Chunk& c, const float* p, int count, float* out, int ldo) {
+  constexpr int U = N <= 4 ? 2 : 1;  // more independent sums when there are few queries
   for (int d = 0; d < c.padded; d += W * U) {
     vf acc[N][U] = {};
     const bool both = U == 1 || d + W < c.padded;
-    const uint16_t* v = c.values + size_t(first) * c.padded + d;
+    const uint16_t* v = c.values + d;
     for (int pos = 0; pos < count; pos++, v += c.padded) {
       const vf v0 = load_half(v), v1 = U == 2 && both ? load_half(v + W) : vf{};
       for (int i = 0; i < N; i++) {
@@ -54,13 +66,14 @@ static inline void weigh(const CacheView& c, const float* p, int first, int coun
 
 // One chunk for N queries that see limits[i] positions each; out[i][padded] and partials[i] are overwritten.
 template <int N>
-static void attend_chunk(const CacheView& c, const float* q, int ldq, const int* limits, int chunk, float* out, int ldo, Partial* partials) {
+static void attend_chunk(const Chunk& c, const float* q, int ldq, const int* limits, int chunk, float* out, int ldo, Partial* partials) {
   alignas(64) float p[N * CHUNK];
   const int first = chunk * CHUNK;
   int longest = 0;
   for (int i = 0; i < N; i++) longest = limits[i] > longest ? limits[i] : longest;
   const int count = longest - first < CHUNK ? longest - first : CHUNK;
-  for (int block = 0; block * LANES < count; block++) scores<N>(c, q, ldq, first / LANES + block, p + block * LANES);
+  constexpr int B = N <= 4 ? 2 : 1;  // a chunk has an even number of blocks: one too many may be computed, never used
+  for (int block = 0; block * LANES < count; block += B) scores<N, B>(c, q, ldq, block, p + block * LANES);
   vi lane{};
   for (int i = 0; i < W; i++) lane[i] = i;
   for (int i = 0; i < N; i++) {
@@ -79,7 +92,7 @@ static void attend_chunk(const CacheView& c, const float* q, int ldq, const int*
       most = vmax(x, most);
     }
     const float top = max_lanes(most);
-    vf total[PARTS] = {};  // sixteen sums whatever W, added in one order
+    vf total[PARTS] = {};
     for (int pos = 0; pos < padded; pos += LANES)
       for (int part = 0; part < PARTS; part++) {
         const vf e = vexp(load<vf>(row + pos + part * W) - top);
@@ -90,10 +103,10 @@ static void attend_chunk(const CacheView& c, const float* q, int ldq, const int*
     for (int part = 0; part < PARTS; part++) sum += sum_lanes(total[part]);
     partials[i] = {top, sum};
   }
-  weigh<N>(c, p, first, count, out, ldo);
+  weigh<N>(c, p, count, out, ldo);
 }
 
-static void attend(int n, const CacheView& c, const float* q, int ldq, const int* limits, int chunk, float* out, int ldo, Partial* partials) {
+static void attend(int n, const Chunk& c, const float* q, int ldq, const int* limits, int chunk, float* out, int ldo, Partial* partials) {
   while (n > 0) {
     int done;
     if (n >= 8) attend_chunk<8>(c, q, ldq, limits, chunk, out, ldo, partials), done = 8;

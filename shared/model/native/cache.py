@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import mmap
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ import torch
 from shared.model.config import GPTConfig
 from shared.model.kv_cache import KVCache
 
+CHUNK = 128
 LANES = 16
 
 
@@ -17,40 +20,47 @@ class CacheView(ctypes.Structure):
     """`Cache` of forward.h."""
 
     _fields_ = (
-        ("keys", ctypes.c_void_p),
-        ("values", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("key_layer", "key_row", "key_head")),
-        *((name, ctypes.c_int64) for name in ("value_layer", "value_row", "value_head")),
+        ("data", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("row", "chunk", "layer", "head")),
     )
 
 
 class NativeCache(KVCache):
-    """`keys` are (n_layer, batch, n_kv_head, blocks, head_size, 16): sixteen positions side by side.
+    """`chunks` is (batch, chunk of 128 positions, n_layer, n_kv_head, keys then values).
 
-    `values` are (n_layer, batch, n_kv_head, max_seq_len, head_size rounded up to 16).
+    Keys of a chunk are (8, head_size, 16), sixteen positions side by side; values (128, head_size rounded up to
+    16). Positions come before layers, so that memory is used as a conversation grows.
     """
 
-    __slots__ = ("view",)
+    __slots__ = ("chunks", "view")
 
     def __init__(self, config: GPTConfig, batch: int = 1, max_seq_len: int | None = None) -> None:
         length = config.block_size if max_seq_len is None else min(max_seq_len, config.block_size)
-        head, blocks = (config.n_layer, batch, config.n_kv_head), -(-length // LANES)
-        # From numpy, whose zeros are pages that the system gives only when they are written.
-        self.keys = torch.from_numpy(np.zeros((*head, blocks, config.head_size, LANES), np.float16))
         padded = -(-config.head_size // LANES) * LANES
-        self.values = torch.from_numpy(np.zeros((*head, blocks * LANES, padded), np.float16))
+        shape = (batch, -(-length // CHUNK), config.n_layer, config.n_kv_head, CHUNK * (config.head_size + padded))
+        self.chunks = _zeros(shape)
         self.lengths = [0] * batch
         self.max_seq_len = length
-        self.view = CacheView(
-            self.keys.data_ptr(), self.values.data_ptr(), *self.keys.stride()[:3], *self.values.stride()[:3]
-        )
+        self.view = CacheView(self.chunks.data_ptr(), *self.chunks.stride()[:4])
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes reserved for keys and values."""
+        return self.chunks.nbytes
 
     def copy_prefix(self, source: int, target: int, length: int) -> None:
         """Replace what `target` holds by the first `length` tokens of `source`."""
         if not 0 <= length <= self.lengths[source]:
             raise ValueError(f"row {source} holds {self.lengths[source]} tokens, not {length}")
         if source != target:
-            blocks = -(-length // LANES)
-            self.keys[:, target, :, :blocks] = self.keys[:, source, :, :blocks]
-            self.values[:, target, :, :length] = self.values[:, source, :, :length]
+            whole = -(-length // CHUNK)
+            self.chunks[target, :whole] = self.chunks[source, :whole]
         self.lengths[target] = length
+
+
+def _zeros(shape: tuple[int, ...]) -> torch.Tensor:
+    """Float16 zeros whose pages the system gives when they are written, huge ones where it has them."""
+    memory = mmap.mmap(-1, 2 * math.prod(shape))
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.from_numpy(np.frombuffer(memory, np.float16).reshape(shape))

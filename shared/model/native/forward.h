@@ -18,9 +18,9 @@ struct Layer {
   std::vector<float> norm_1, norm_2, bias_q, bias_k, bias_v, norm_q, norm_k;
 };
 
-struct Cache {  // as in cache.py; strides in float16 elements
-  uint16_t *keys, *values;
-  int64_t key_layer, key_row, key_head, value_layer, value_row, value_head;
+struct Cache {  // as in cache.py: [row][chunk][layer][head], strides in float16 elements
+  uint16_t* data;
+  int64_t row, chunk, layer, head;
 };
 
 static inline int up_to(int value, int step) { return (value + step - 1) / step * step; }
@@ -67,11 +67,25 @@ static void rms_norm(const float* x, const float* weight, int n, float eps, floa
 static void rotate(const Model& m, float* x, int position) {
   const int size = m.c.head_size, half = size / 2;
   const float *cos = m.cos.data() + size_t(position) * size, *sin = m.sin.data() + size_t(position) * size;
-  for (int i = 0; i < half; i++) {
-    const int a = m.c.interleaved ? 2 * i : i, b = m.c.interleaved ? a + 1 : i + half;
+  const auto turn = [&](int a, int b) {
     const float first = x[a], second = x[b];
     x[a] = first * cos[a] + second * sin[a];
     x[b] = second * cos[b] + first * sin[b];
+  };
+  int i = 0;
+  if (m.c.interleaved) {
+    for (; i + W <= size; i += W) {
+      const vf v = load<vf>(x + i);
+      store(x + i, v * load<vf>(cos + i) + swap_pairs(v) * load<vf>(sin + i));
+    }
+    for (; i < size; i += 2) turn(i, i + 1);
+  } else {
+    for (; i + W <= half; i += W) {
+      const vf first = load<vf>(x + i), second = load<vf>(x + i + half);
+      store(x + i, first * load<vf>(cos + i) + second * load<vf>(sin + i));
+      store(x + i + half, second * load<vf>(cos + i + half) + first * load<vf>(sin + i + half));
+    }
+    for (; i < half; i++) turn(i, i + half);
   }
 }
 
@@ -223,29 +237,41 @@ struct Forward : Work {
       if (is_q)
         for (int d = 0; d < size; d++) x[d] *= scale;
     }
+    const int at = position % CHUNK;
+    for (int line = 0; line < size * LANES && n == 1; line += 32) {  // what attention reads first
+      __builtin_prefetch(record(layer, rows[t], 0, 0) + line);
+      __builtin_prefetch(record(layer, rows[t], 0, 0) + CHUNK * size + line);
+    }
     for (int h = 0; h < m.c.n_kv_head; h++) {
-      uint16_t* keys = cache.keys + layer * cache.key_layer + rows[t] * cache.key_row + h * cache.key_head + size_t(position / LANES) * size * LANES + position % LANES;
-      uint16_t* values = cache.values + layer * cache.value_layer + rows[t] * cache.value_row + h * cache.value_head + size_t(position) * m.padded();
-      for (int d = 0; d < size; d++) {
-        keys[d * LANES] = float_to_half(k[h * size + d]);
-        values[d] = float_to_half(v[h * size + d]);
+      uint16_t* keys = record(layer, rows[t], h, position / CHUNK);
+      uint16_t* values = keys + CHUNK * size + size_t(at) * m.padded();
+      keys += size_t(at / LANES) * size * LANES + at % LANES;
+      int d = 0;
+      for (; d + W <= size; d += W) {
+        uint16_t halves[W];
+        store_half(halves, load<vf>(k + h * size + d));
+        for (int lane = 0; lane < W; lane++) keys[(d + lane) * LANES] = halves[lane];
+        store_half(values + d, load<vf>(v + h * size + d));
       }
+      for (; d < size; d++) keys[d * LANES] = float_to_half(k[h * size + d]), values[d] = float_to_half(v[h * size + d]);
     }
   }
 
-  CacheView view(int layer, int row, int head) const {
-    return {cache.keys + layer * cache.key_layer + row * cache.key_row + head * cache.key_head,
-            cache.values + layer * cache.value_layer + row * cache.value_row + head * cache.value_head, m.c.head_size, m.padded()};
+  uint16_t* record(int layer, int row, int head, int chunk) const { return cache.data + row * cache.row + chunk * cache.chunk + layer * cache.layer + head * cache.head; }
+  Chunk view(int layer, int row, int head, int chunk, const uint16_t* next) const {
+    const uint16_t* keys = record(layer, row, head, chunk);
+    return {keys, keys + CHUNK * m.c.head_size, m.c.head_size, m.padded(), next};
   }
 
-  void attend_unit(int layer, int unit) {
+  void attend_unit(int layer, int unit) {  // units of a column: chunk by chunk, the key heads of each as they lie
     int t = 0;
     while (unit >= first_unit[size_t(t) + 1]) t++;
-    const int own = unit - first_unit[size_t(t)], head = own / chunks(t), chunk = own % chunks(t), group = m.group();
-    const std::vector<int>& limits = same_limits(positions[t] + 1);
+    const int heads = m.c.n_kv_head, own = unit - first_unit[size_t(t)], head = own % heads, chunk = own / heads, group = m.group();
+    const bool over = head + 1 == heads, last = unit + 1 == first_unit[size_t(t) + 1];
+    const uint16_t* next = record(layer, rows[t], over ? 0 : head + 1, over && !last ? chunk + 1 : chunk);
     const float* q = m.qkv.data() + size_t(t) * m.qkv_rows() + head * group * m.c.head_size;
-    attend(group, view(layer, rows[t], head), q, m.c.head_size, limits.data(), chunk, m.partial_values.data() + size_t(unit) * group * m.padded(), m.padded(),
-           m.partials.data() + size_t(unit) * group);
+    attend(group, view(layer, rows[t], head, chunk, next), q, m.c.head_size, same_limits(positions[t] + 1).data(), chunk,
+           m.partial_values.data() + size_t(unit) * group * m.padded(), m.padded(), m.partials.data() + size_t(unit) * group);
   }
   const std::vector<int>& same_limits(int limit) const {
     static thread_local std::vector<int> limits;
@@ -253,22 +279,35 @@ struct Forward : Work {
     return limits;
   }
 
-  void finish_head(int t, int head, const Partial& p, const float* values) {
+  void finish_head(int t, int head, float sum, const float* values) {
     float* out = m.attended.column(t) + head * m.c.head_size;
-    for (int d = 0; d < m.c.head_size; d++) out[d] = values[d] / p.sum;
+    const float share = 1.f / sum;
+    int d = 0;
+    for (; d + W <= m.c.head_size; d += W) store(out + d, load<vf>(values + d) * share);
+    for (; d < m.c.head_size; d++) out[d] = values[d] * share;
   }
 
   void merge_units(int t) {
-    static thread_local std::vector<float> values;
-    const int group = m.group(), padded = m.padded();
+    static thread_local std::vector<float> values, weights;
+    const int group = m.group(), padded = m.padded(), count = chunks(t);
+    values.resize(size_t(padded));
+    weights.resize(size_t(up_to(count, W)));
     for (int h = 0; h < m.c.n_head; h++) {
-      Partial total;
-      values.assign(size_t(padded), 0.f);
-      for (int chunk = 0; chunk < chunks(t); chunk++) {
-        const size_t at = size_t(first_unit[size_t(t)] + h / group * chunks(t) + chunk) * group + h % group;
-        merge(total, values.data(), m.partials[at], m.partial_values.data() + at * padded, padded);
+      const size_t first = size_t(first_unit[size_t(t)] + h / group) * group + h % group;
+      const int step = m.c.n_kv_head * group;
+      const Partial* parts = m.partials.data() + first;
+      float most = -INFINITY, sum = 0;
+      for (int i = 0; i < count; i++) most = parts[i * step].most > most ? parts[i * step].most : most;
+      for (int i = 0; i < count; i++) weights[size_t(i)] = parts[i * step].most - most;
+      for (int i = 0; i < count; i += W) store(weights.data() + i, vexp(load<vf>(weights.data() + i)));
+      for (int i = 0; i < count; i++) sum += parts[i * step].sum * weights[size_t(i)];
+      for (int d = 0; d < padded; d += W) {
+        const float* from = m.partial_values.data() + first * padded + d;
+        vf total{};
+        for (int i = 0; i < count; i++) total = fma(load<vf>(from + size_t(i) * step * padded), splat(weights[size_t(i)]), total);
+        store(values.data() + d, total);
       }
-      finish_head(t, h, total, values.data());
+      finish_head(t, h, sum, values.data());
     }
   }
 
@@ -292,10 +331,10 @@ struct Forward : Work {
         limits[size_t(i)] = positions[t] + 1;
       }
     for (int chunk = 0; chunk < chunks(end - 1); chunk++) {
-      attend(queries, view(layer, rows[0], head), q.data(), size, limits.data(), chunk, other.data(), padded, partials.data());
+      attend(queries, view(layer, rows[0], head, chunk, record(layer, rows[0], head, chunk)), q.data(), size, limits.data(), chunk, other.data(), padded, partials.data());
       for (int i = 0; i < queries; i++) merge(totals[size_t(i)], values.data() + size_t(i) * padded, partials[size_t(i)], other.data() + size_t(i) * padded, padded);
     }
-    for (int i = 0; i < queries; i++) finish_head(begin + i / group, head * group + i % group, totals[size_t(i)], values.data() + size_t(i) * padded);
+    for (int i = 0; i < queries; i++) finish_head(begin + i / group, head * group + i % group, totals[size_t(i)].sum, values.data() + size_t(i) * padded);
   }
 
   void add(const Matrix& matrix, const Columns& from, int block) {
@@ -318,18 +357,28 @@ struct Forward : Work {
       }
   }
 
+  // The head decides which token wins, and reading it costs more than multiplying: it gets 16-bit activations.
+  int head_columns() const { return coded(m.head) ? 2 : 1; }
+
   void final_norm() {  // the wanted columns move to the front of `normed`
-    m.normed.shape(n_out, m.c.n_embd);
+    const int each = head_columns();
+    m.normed.shape(n_out * each, m.c.n_embd);
     for (int i = 0; i < n_out; i++) {
-      rms_norm(m.x.column(wanted[i]), m.norm_f.data(), m.c.n_embd, m.c.eps, m.normed.column(i));
-      if (coded(m.head)) quantize(m.normed, i);
+      rms_norm(m.x.column(wanted[i]), m.norm_f.data(), m.c.n_embd, m.c.eps, m.normed.column(i * each));
+      if (each == 1) continue;
+      quantize(m.normed, i * 2);
+      quantize_rest(m.normed, i * 2);
     }
   }
 
   void head(int block) {
-    float* out = scratch(n_out);
+    const int each = head_columns(), first = block * LANES, present = m.c.vocab - first < LANES ? m.c.vocab - first : LANES;
+    float* out = scratch(n_out * each);
     multiply(m.head, block, m.normed, out);
-    const int first = block * LANES, present = m.c.vocab - first < LANES ? m.c.vocab - first : LANES;
-    for (int i = 0; i < n_out; i++) std::memcpy(logits + size_t(i) * m.c.vocab + first, out + size_t(i) * LANES, size_t(present) * 4);
+    for (int i = 0; i < n_out; i++) {
+      float* to = out + size_t(i) * each * LANES;
+      for (int lane = 0; lane < LANES && each == 2; lane++) to[lane] += to[LANES + lane];
+      std::memcpy(logits + size_t(i) * m.c.vocab + first, to, size_t(present) * 4);
+    }
   }
 };

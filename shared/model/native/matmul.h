@@ -47,22 +47,34 @@ static void quantize(Columns& c, int t) {
         typedef int8_t vc __attribute__((vector_size(W)));
         store(to + i, __builtin_convertvector(whole, vc));
       }
-      for (int lane = 0; lane < W; lane++) sums[half] += total[lane];
+      sums[half] = sum_lanes(total);
     }
     const float step = most / 127.f;
     c.scales[at] = {step, step * float(sums[0] + sums[1]), -128 * sums[0], -128 * sums[1]};
   }
 }
 
+constexpr int PREFETCH = 2048;  // bytes ahead
+
+// What rounding column t left, as column t + 1: the sum of both products has 16-bit activations.
+static void quantize_rest(Columns& c, int t) {
+  for (int g = 0; g < c.cols / GROUP; g++) {
+    const size_t at = c.group_at(t, g);
+    for (int i = 0; i < GROUP; i++) c.column(t + 1)[g * GROUP + i] = c.column(t)[g * GROUP + i] - c.scales[at].scale * float(c.codes[at * GROUP + i]);
+  }
+  quantize(c, t + 1);
+}
+
 template <Kind KIND, int T>
 static inline void tile_codes(const Matrix& m, const uint8_t* block, int part, const int8_t* codes, const Scale* scales, int width, vf* out) {
   constexpr bool FOUR = KIND == K4 || KIND == K4M;
   const int groups = m.groups();
-  const uint8_t* weights = block + part * W * 4;
-  const uint16_t* first = (const uint16_t*)(block + m.code_bytes()) + part * W;
-  const uint16_t* second = first + groups * LANES;
   vf acc[T] = {};
-  for (int g = 0; g < groups; g++) {
+  for (int g = 0; g < groups; g++, block += group_bytes(KIND)) {
+    if constexpr (T <= 4)  // few columns are bound by memory
+      for (int line = 0; line < group_bytes(KIND); line += 64) __builtin_prefetch(block + PREFETCH + line);
+    const uint16_t* scale = (const uint16_t*)block + part * W;
+    const uint8_t* weights = block + scales_of(KIND) * LANES * 2 + part * W * 4;
     vb w[8];
     if constexpr (FOUR) {
       for (int j = 0; j < 4; j++) {
@@ -71,18 +83,15 @@ static inline void tile_codes(const Matrix& m, const uint8_t* block, int part, c
         if constexpr (WIDE_DOT) w[4 + j] = both & 0xf0;
         else w[4 + j] = (vb)((vu)both >> 4) & 15;
       }
-      weights += 256;
     } else {
       for (int j = 0; j < 8; j++) w[j] = load<vb>(weights + j * 64);
-      weights += 512;
     }
-    const vf d = load_half(first + g * LANES);
+    const vf d = load_half(scale);
     vf e{};
-    if constexpr (KIND == K4M || KIND == K8M || KIND == K8H) e = load_half(second + g * LANES);
+    if constexpr (KIND == K4M || KIND == K8M || KIND == K8H) e = load_half(scale + LANES);
 #pragma GCC unroll 16
     for (int t = 0; t < T; t++) {
-      int32_t a[8];
-      std::memcpy(a, codes + t * GROUP, sizeof a);
+      const int8_t* a = codes + t * GROUP;
       const Scale& s = scales[t];
       vi low{}, high{};
       if constexpr (KIND == K4) {
@@ -93,8 +102,8 @@ static inline void tile_codes(const Matrix& m, const uint8_t* block, int part, c
       }
 #pragma GCC unroll 4
       for (int j = 0; j < 4; j++) {
-        if constexpr (KIND == K8 || KIND == K8H) low = dot_bytes(low, w[j], a[j]), high = dot_bytes(high, w[4 + j], a[4 + j]);
-        else low = dot_codes(low, w[j], a[j]), high = dot_codes(high, w[4 + j], a[4 + j]);
+        if constexpr (KIND == K8 || KIND == K8H) low = dot_bytes(low, w[j], a + j * 4), high = dot_bytes(high, w[4 + j], a + 16 + j * 4);
+        else low = dot_codes(low, w[j], a + j * 4), high = dot_codes(high, w[4 + j], a + 16 + j * 4);
       }
       if constexpr (KIND == K8H) {
         acc[t] = fma(to_float(low), d * s.scale, acc[t]);

@@ -279,7 +279,7 @@ def wanted_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 def _raw(file: GgufFile, name: str) -> RawTensor:
     info = file.header.tensors[name]
-    data = file.tensor(name) if len(info.shape) == 1 else file.raw(name)
+    data = file.tensor(name).numpy() if len(info.shape) == 1 else file.raw(name)
     return RawTensor(info.kind, info.shape, data)
 
 

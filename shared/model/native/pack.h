@@ -11,22 +11,20 @@ enum Kind { K4, K4M, K8, K8M, K8H, BF16, F32, NO_KIND };
 
 constexpr int GROUP = 32;
 
+constexpr int scales_of(Kind kind) { return kind == K4M || kind == K8M || kind == K8H ? 2 : 1; }
+// A group of a block: float16 scales of the 16 rows, once or twice, then codes: one stream for the prefetcher.
+constexpr int group_bytes(Kind kind) { return scales_of(kind) * LANES * 2 + (kind == K4 || kind == K4M ? 16 : 32) * LANES; }
+
 struct Matrix {
   Kind kind = NO_KIND;
   int rows = 0, cols = 0;
   uint8_t* data = nullptr;
   int blocks() const { return (rows + LANES - 1) / LANES; }
   int groups() const { return cols / GROUP; }
-  size_t code_bytes() const {  // of a block
-    switch (kind) {
-      case K4: case K4M: return size_t(cols) * 8;
-      case BF16: return size_t(cols) * 32;
-      case F32: return size_t(cols) * 64;
-      default: return size_t(cols) * 16;
-    }
+  size_t block_bytes() const {
+    if (kind >= BF16) return size_t(cols) * LANES * (kind == BF16 ? 2 : 4);
+    return (size_t(group_bytes(kind)) * groups() + 63) / 64 * 64;
   }
-  int scales() const { return kind >= BF16 ? 0 : kind == K4M || kind == K8M || kind == K8H ? 2 : 1; }
-  size_t block_bytes() const { return (code_bytes() + size_t(scales()) * groups() * 32 + 63) / 64 * 64; }
   const uint8_t* block(int index) const { return data + block_bytes() * index; }
 };
 
@@ -138,7 +136,6 @@ static Group read_group(int type, const uint8_t* row, int g) {
 
 static void pack_block(const Matrix& m, int index, int type, const uint8_t* raw) {
   uint8_t* block = m.data + m.block_bytes() * index;
-  uint16_t* scales = (uint16_t*)(block + m.code_bytes());
   const int present = m.rows - index * LANES < LANES ? m.rows - index * LANES : LANES;
   std::memset(block, 0, m.block_bytes());
   for (int r = 0; r < present; r++) {
@@ -155,13 +152,13 @@ static void pack_block(const Matrix& m, int index, int type, const uint8_t* raw)
     } else {
       for (int g = 0; g < m.groups(); g++) {
         const Group group = read_group(type, row, g);
-        scales[g * LANES + r] = group.first;
-        if (m.scales() == 2) scales[(m.groups() + g) * LANES + r] = group.second;
+        uint8_t* at = block + size_t(g) * group_bytes(m.kind);
+        ((uint16_t*)at)[r] = group.first;
+        if (scales_of(m.kind) == 2) ((uint16_t*)at)[LANES + r] = group.second;
+        uint8_t* to = at + scales_of(m.kind) * LANES * 2 + r * 4;
         if (m.kind == K4 || m.kind == K4M) {
-          uint8_t* to = block + size_t(g) * 256 + r * 4;
           for (int i = 0; i < 16; i++) to[i / 4 * 64 + i % 4] = uint8_t(group.code[i] | group.code[i + 16] << 4);
         } else {
-          uint8_t* to = block + size_t(g) * 512 + r * 4;
           for (int i = 0; i < GROUP; i++) to[i / 4 * 64 + i % 4] = group.code[i];
         }
       }
@@ -173,7 +170,6 @@ static void pack_block(const Matrix& m, int index, int type, const uint8_t* raw)
 static void unpack_row(const Matrix& m, int index, float* out) {
   const uint8_t* block = m.block(index / LANES);
   const int r = index % LANES;
-  const uint16_t* scales = (const uint16_t*)(block + m.code_bytes());
   for (int k = 0; k < m.cols; k++) {
     if (m.kind == F32) {
       out[k] = ((const float*)block)[k * LANES + r];
@@ -185,14 +181,16 @@ static void unpack_row(const Matrix& m, int index, float* out) {
       continue;
     }
     const int g = k / GROUP, i = k % GROUP;
-    const float first = half_to_float(scales[g * LANES + r]);
-    const float second = m.scales() == 2 ? half_to_float(scales[(m.groups() + g) * LANES + r]) : 0;
+    const uint8_t* at = block + size_t(g) * group_bytes(m.kind);
+    const float first = half_to_float(((const uint16_t*)at)[r]);
+    const float second = scales_of(m.kind) == 2 ? half_to_float(((const uint16_t*)at)[LANES + r]) : 0;
+    const uint8_t* codes = at + scales_of(m.kind) * LANES * 2 + r * 4;
     if (m.kind == K4 || m.kind == K4M) {
-      const uint8_t byte = block[size_t(g) * 256 + i % 16 / 4 * 64 + r * 4 + i % 4];
+      const uint8_t byte = codes[i % 16 / 4 * 64 + i % 4];
       const float code = float(i < 16 ? byte & 15 : byte >> 4);
       out[k] = m.kind == K4 ? first * (code - 8) : first * code + second;
     } else {
-      const float code = float(block[size_t(g) * 512 + i / 4 * 64 + r * 4 + i % 4]);
+      const float code = float(codes[i / 4 * 64 + i % 4]);
       if (m.kind == K8M) out[k] = first * code + second;
       else out[k] = (m.kind == K8H && i >= 16 ? second : first) * (code - 128);
     }

@@ -12,6 +12,7 @@
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #define ISA_NAME "avx512vnni"
+#define ISA_AVX512
 constexpr int W = 16, TILE = 12;
 constexpr bool UNSIGNED_DOT = true, WIDE_DOT = true;
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -53,16 +54,24 @@ template <class V> static inline V load(const void* from) {
   return value;
 }
 template <class V> static inline void store(void* to, V value) { std::memcpy(to, &value, sizeof value); }
-static inline vf splat(float x) { return vf{} + x; }
+static inline vf splat(float x) { return x - vf{}; }
 static inline vi splat_int(int32_t x) { return vi{} + x; }
 static inline vf to_float(vi x) { return __builtin_convertvector(x, vf); }
 static inline vf select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
-static inline vf vmax(vf a, vf b) { return select(a > b, a, b); }
-static inline vf vmin(vf a, vf b) { return select(a < b, a, b); }
+static inline vf vmax(vf a, vf b) {
+#if defined(ISA_AVX512)
+  return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(ISA_AVX2)
+  return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return select(a > b, a, b);
+#endif
+}
+static inline vf vmin(vf a, vf b) { return -vmax(-a, -b); }
 static inline vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 
 static inline vf fma(vf a, vf b, vf c) {
-#if defined(__AVX512F__) && !defined(ISA_AVX2) && !defined(ISA_SCALAR)
+#if defined(ISA_AVX512)
   return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(ISA_AVX2)
   return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
@@ -73,39 +82,37 @@ static inline vf fma(vf a, vf b, vf c) {
 #endif
 }
 
-// Lane r: acc += sum over i < 4 of w[4r + i] * byte i of a. Codes are below 128, or WIDE_DOT holds.
-static inline vi dot_codes(vi acc, vb w, int32_t a) {
+typedef int32_t four_bytes __attribute__((may_alias, aligned(1)));  // read in place, so that loads broadcast them
+
+// Lane r: acc += sum over i < 4 of w[4r + i] * a[i]. Codes are below 128, or WIDE_DOT holds.
+static inline vi dot_codes(vi acc, vb w, const int8_t* a) {
 #if defined(ISA_SCALAR)
-  int8_t bytes[4];
-  std::memcpy(bytes, &a, 4);
   for (int row = 0; row < W; row++)
-    for (int i = 0; i < 4; i++) acc[row] += int32_t(w[row * 4 + i]) * bytes[i];
+    for (int i = 0; i < 4; i++) acc[row] += int32_t(w[row * 4 + i]) * a[i];
   return acc;
 #elif defined(ISA_NEON)
-  return (vi)vdotq_s32((int32x4_t)acc, (int8x16_t)w, vreinterpretq_s8_s32(vdupq_n_s32(a)));
+  return (vi)vdotq_s32((int32x4_t)acc, (int8x16_t)w, vreinterpretq_s8_s32(vdupq_n_s32(*(const four_bytes*)a)));
 #elif defined(ISA_AVX2) && defined(__AVXVNNI__)
-  return (vi)_mm256_dpbusd_avx_epi32((__m256i)acc, (__m256i)w, _mm256_set1_epi32(a));
+  return (vi)_mm256_dpbusd_avx_epi32((__m256i)acc, (__m256i)w, _mm256_set1_epi32(*(const four_bytes*)a));
 #elif defined(ISA_AVX2)
-  const __m256i pairs = _mm256_maddubs_epi16((__m256i)w, _mm256_set1_epi32(a));
+  const __m256i pairs = _mm256_maddubs_epi16((__m256i)w, _mm256_set1_epi32(*(const four_bytes*)a));
   return acc + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 #else
-  return (vi)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)w, _mm512_set1_epi32(a));
+  return (vi)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)w, _mm512_set1_epi32(*(const four_bytes*)a));
 #endif
 }
 
 // The same for bytes that hold a signed weight plus 128; see UNSIGNED_DOT.
-static inline vi dot_bytes(vi acc, vb w, int32_t a) {
+static inline vi dot_bytes(vi acc, vb w, const int8_t* a) {
 #if defined(ISA_SCALAR)
-  int8_t bytes[4];
-  std::memcpy(bytes, &a, 4);
   for (int row = 0; row < W; row++)
-    for (int i = 0; i < 4; i++) acc[row] += (int32_t(w[row * 4 + i]) - 128) * bytes[i];
+    for (int i = 0; i < 4; i++) acc[row] += (int32_t(w[row * 4 + i]) - 128) * a[i];
   return acc;
 #elif defined(ISA_NEON)
   return dot_codes(acc, w ^ 0x80, a);
 #elif defined(ISA_AVX2) && !defined(__AVXVNNI__)
   const __m256i s = (__m256i)(w ^ 0x80);  // |s| <= 128 and |a| <= 127: a pair stays below 2^15
-  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(s), _mm256_sign_epi8(_mm256_set1_epi32(a), s));
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(s), _mm256_sign_epi8(_mm256_set1_epi32(*(const four_bytes*)a), s));
   return acc + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 #else
   return dot_codes(acc, w, a);
@@ -160,15 +167,55 @@ static inline vf load_bf16(const uint16_t* from) {
   return (vf)(__builtin_convertvector(load<vh>(from), vu) << 16);
 }
 
-static inline float sum_lanes(vf x) {  // always in the order of a 16-lane tree would cost more than it tells
-  float total = 0;
+// The W floats as float16, nearest even.
+static inline void store_half(uint16_t* to, vf x) {
+#if defined(ISA_AVX512)
+  _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph(_mm512_min_ps(_mm512_max_ps((__m512)x, _mm512_set1_ps(-65504)), _mm512_set1_ps(65504)), 0));
+#else
+  for (int lane = 0; lane < W; lane++) to[lane] = float_to_half(x[lane]);
+#endif
+}
+
+static inline float sum_lanes(vf x) {
+#if defined(ISA_AVX512)
+  return _mm512_reduce_add_ps((__m512)x);
+#else
+  float sums[W];
+  std::memcpy(sums, &x, sizeof x);
+  for (int step = W / 2; step > 0; step /= 2)
+    for (int lane = 0; lane < step; lane++) sums[lane] += sums[lane + step];
+  return sums[0];
+#endif
+}
+static inline int32_t sum_lanes(vi x) {
+#if defined(ISA_AVX512)
+  return _mm512_reduce_add_epi32((__m512i)x);
+#else
+  int32_t total = 0;
   for (int lane = 0; lane < W; lane++) total += x[lane];
   return total;
+#endif
 }
 static inline float max_lanes(vf x) {
+#if defined(ISA_AVX512)
+  return _mm512_reduce_max_ps((__m512)x);
+#else
   float most = x[0];
   for (int lane = 1; lane < W; lane++) most = x[lane] > most ? x[lane] : most;
   return most;
+#endif
+}
+// Neighbours swapped: 1 0 3 2 …
+static inline vf swap_pairs(vf x) {
+  vi order;
+  for (int lane = 0; lane < W; lane++) order[lane] = lane ^ 1;
+#if defined(__clang__)
+  vf y;
+  for (int lane = 0; lane < W; lane++) y[lane] = x[lane ^ 1];
+  return y;
+#else
+  return __builtin_shuffle(x, order);
+#endif
 }
 
 // e^x to about 2 units in the last place (Cephes expf); 0 below -87.
