@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, ModelError, preflight.NotReady) as error:
         print(f"akane: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:  # while weights are fetched or things are checked: nothing runs yet
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -132,7 +134,8 @@ def run(
     environment = _environment()
     if "llm" in services and preflight.weights_missing(settings.llm.model):
         command = [sys.executable, "-m", "shared.model.fetch", settings.llm.model]
-        if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode != 0:
+        fetched = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        if fetched.returncode != 0:
             return BAD_INPUT
     log_dir = ROOT / settings.launcher.log_dir
     try:

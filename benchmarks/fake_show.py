@@ -31,10 +31,10 @@ class Turn:
 class FakeShow:
     """Director, model, input and launcher in one loop, as far as a screen can tell."""
 
-    def __init__(self, buses: dict[str, Bus], rate_hz: float, words: int) -> None:
+    def __init__(self, buses: dict[str, Bus], rate_hz: float, words: int, endless: bool = False) -> None:
         self.director, self.llm, self.input, self.launcher = (buses[name] for name in NAMES)
         self.buses = buses
-        self.rate_hz, self.words = rate_hz, words
+        self.rate_hz, self.words, self.endless = rate_hz, words, endless
         self.turns = 0
         self.turn: Turn | None = None
         self._next_beat = 0.0
@@ -55,23 +55,27 @@ class FakeShow:
     def _submit(self, command: Submit, _: Request) -> Reply:
         if command.text.startswith("/"):
             raise Refused("That line is on the block-list: say it differently.")
+        self._end("interrupted")
+        self._begin(command)
+        return SubmitReply(message_id=f"message-{self.turns}")
+
+    def _begin(self, command: Submit) -> None:
         self.turns += 1
-        name = f"turn-{self.turns}"
-        message_id = f"message-{self.turns}"
+        name, message_id = f"turn-{self.turns}", f"message-{self.turns}"
         line = ChatMessage(
             id=message_id, channel=command.channel, author=command.author, author_id="1", text=command.text
         )
         cause = self.input.publish("chat.message", line)
-        self._end("interrupted")
         state = TurnState(
             turn=name, epoch=time.time_ns() // 1_000_000, phase="thinking", author=command.author,
             prompt=command.text, message_id=message_id, channel=command.channel, generation=name,
         )  # fmt: skip
         self.director.publish("turn.state", state, cause)
         self.turn = Turn(state, time.monotonic())
-        return SubmitReply(message_id=message_id)
 
     def _stream(self, now: float) -> None:
+        if self.turn is None and self.endless:
+            self._begin(Submit(text="and then?"))
         turn = self.turn
         if turn is None:
             return
@@ -120,6 +124,7 @@ def main() -> None:
     parser.add_argument("--rate-hz", type=float, default=600.0)
     parser.add_argument("--words", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--endless", action="store_true", help="begin another reply when one ends")
     given = parser.parse_args()
     publish, subscribe, commands = given.addresses
     settings = BusSettings(publish=publish, subscribe=subscribe, commands=commands)
@@ -131,7 +136,7 @@ def main() -> None:
             for name in NAMES
         }
         print("serving", flush=True)
-        FakeShow(buses, given.rate_hz, given.words).run(given.seconds)
+        FakeShow(buses, given.rate_hz, given.words, given.endless).run(given.seconds)
 
 
 if __name__ == "__main__":

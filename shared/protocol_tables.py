@@ -32,7 +32,9 @@ def tables() -> dict[str, str]:
     return {
         "topics": _topics(),
         "events": "\n".join(_model(model) for model in [*dict.fromkeys(used), *nested]),
-        "commands": "\n".join(_command(command) for command in commands.COMMANDS.values()),
+        "commands": "\n".join(_command(command) for command in commands.COMMANDS.values())
+        + "\n"
+        + _model(commands.ChatTurn),
     }
 
 

@@ -168,7 +168,8 @@ class Show:
     def _say(self, sentence: str) -> None:
         log.info("%s", sentence)
         if not self._screen_on:
-            print(sentence, file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # the terminal was closed, or nobody reads the pipe
+                print(sentence, file=sys.stderr, flush=True)
 
     def _on_change(self, change: Change) -> None:
         self._next_beat = 0.0

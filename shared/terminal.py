@@ -38,9 +38,10 @@ class Terminal:
     def reset(self) -> None:
         """After a program that drew was killed: every mode it may have set, undone."""
         self.restore_modes()
-        if sys.stdout.isatty():
-            sys.stdout.write(RESET)
-            sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            if sys.stdout.isatty():
+                sys.stdout.write(RESET)
+                sys.stdout.flush()
 
     def given_back(self) -> bool:
         """Whoever draws has put line editing back (it suspends itself, Ctrl-Z) although it still lives."""

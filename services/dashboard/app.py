@@ -15,20 +15,22 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.driver import Driver
 from textual.events import Resize
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from services.dashboard import lines
+from services.dashboard.block import Block
 from services.dashboard.chat import Chat
 from services.dashboard.feed import Answer, Feed
 from services.dashboard.prompt import Prompt
-from services.dashboard.state import DashboardState, cleared
+from services.dashboard.state import DashboardState
 from services.dashboard.words import printable
 from shared.commands import MAX_TEXT_CHARS, Command, Interrupt, Panic, Submit
 
-CHAT_PERIOD_S = 1 / 30
-PANEL_PERIOD_S = 0.5
+CHAT_PERIOD_S = 1 / 20
+PANEL_PERIOD_S = 1.0
 WIDE_COLUMNS = 90
 PANEL_COLUMNS = 42
+BLOCKS = ("header", "summary", "below", "waiting", "panel", "notice", "hints")
 FAREWELLS = ("quit", "exit", "q")
 HINTS = (("Enter", "send"), ("Esc", "interrupt"), ("F2", "mute"), ("PgUp/PgDn", "scroll"), ("^C", "quit"),
          ("^L", "clear"), ("^Z", "suspend"))  # fmt: skip
@@ -36,7 +38,7 @@ NARROW_HINTS = (*HINTS[:4], ("F3", "figures"), *HINTS[4:])
 
 
 class DashboardApp(App[int]):
-    """Draws the feed's newest state, at most 30 times a second, and hands what is typed to it."""
+    """Draws the feed's newest state, at most 20 times a second, and hands what is typed to it."""
 
     CSS = f"""
     Screen {{ background: {lines.GROUND}; color: {lines.INK}; layout: vertical; overflow: hidden; }}
@@ -51,6 +53,7 @@ class DashboardApp(App[int]):
         scrollbar-color-active: {lines.MADDER};
         scrollbar-background: {lines.GROUND}; scrollbar-background-hover: {lines.GROUND};
         scrollbar-background-active: {lines.GROUND}; }}
+    #below {{ height: 1; padding: 0 1; display: none; }}
     #waiting {{ height: auto; max-height: 3; padding: 0 1; display: none; }}
     #side {{ width: {PANEL_COLUMNS}; height: 100%; padding: 0 1; border-left: vkey #3a2629; overflow-y: auto;
         scrollbar-size-vertical: 1; }}
@@ -78,32 +81,34 @@ class DashboardApp(App[int]):
     def __init__(self, feed: Feed, driver_class: type[Driver] | None = None) -> None:
         super().__init__(driver_class=driver_class)
         self.feed = feed
-        self.muted = False
+        self._muted_by: str | None = None
+        """Session of the director that was muted; its successor starts unmuted."""
         self.animation_level = "none"
+        self.chat = Chat("chat")
+        self.prompt = Prompt("prompt")
+        self._blocks = {id: Block(id) for id in BLOCKS}
         self._chat_pace = Pace(self, CHAT_PERIOD_S, self._draw_chat)
         self._panel_pace = Pace(self, PANEL_PERIOD_S, self._draw_panel)
-        self._drawn: dict[str, Text] = {}
         self._state = DashboardState()
         self._hidden: frozenset[str] = frozenset()
 
     def compose(self) -> ComposeResult:
         """The widgets, top to bottom."""
-        yield Static(id="header")
-        yield Static(id="summary")
+        yield self._blocks["header"]
+        yield self._blocks["summary"]
         with Horizontal(id="middle"):
             with Vertical(id="left"):
-                yield Chat(id="chat")
-                yield Static(id="waiting")
+                yield self.chat
+                yield self._blocks["below"]
+                yield self._blocks["waiting"]
             with Vertical(id="side"):
-                yield Static(id="panel")
-        yield Static(id="notice")
-        yield Prompt(id="prompt")
-        yield Static(id="hints")
+                yield self._blocks["panel"]
+        yield self._blocks["notice"]
+        yield self.prompt
+        yield self._blocks["hints"]
 
     def on_mount(self) -> None:
         """Start listening to the feed."""
-        self.chat = self.query_one("#chat", Chat)
-        self.prompt = self.query_one("#prompt", Prompt)
         self.prompt.focus()
         self._event_loop = asyncio.get_running_loop()
         self.feed.notify = self._notified
@@ -114,7 +119,7 @@ class DashboardApp(App[int]):
         width = event.size.width
         self.screen.set_class(width < WIDE_COLUMNS, "narrow")
         self._draw_panel()
-        self._update("#hints", lines.hints(width, NARROW_HINTS if width < WIDE_COLUMNS else HINTS))
+        self._blocks["hints"].show(lines.hints(width, NARROW_HINTS if width < WIDE_COLUMNS else HINTS))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Send the line; it leaves the input at once and comes back when it is refused."""
@@ -138,6 +143,12 @@ class DashboardApp(App[int]):
         if self.prompt.value:
             self._say("")
 
+    def on_chat_following(self, event: Chat.Following) -> None:
+        """While she goes on below what is in sight, say so."""
+        below = self._blocks["below"]
+        below.show(Text("▼ more below: PgDn, or Ctrl-End to follow", lines.MADDER, no_wrap=True))
+        below.display = not event.following
+
     def action_leave(self) -> None:
         """End the show: exit code 0 tells the launcher so."""
         self.exit(0)
@@ -156,8 +167,7 @@ class DashboardApp(App[int]):
 
     def action_clear(self) -> None:
         """Empty the chat on this screen; nobody else's."""
-        kept = {e.turn for e in cleared(self._state).exchanges}
-        self._hidden = frozenset(e.turn for e in self._state.exchanges) - kept
+        self._hidden = frozenset(e.turn for e in self._state.exchanges if not e.live)
         self._draw_chat()
 
     def action_scroll_chat(self, pages: int) -> None:
@@ -172,6 +182,16 @@ class DashboardApp(App[int]):
         """Suspend the whole foreground job, launcher included, as the terminal's own Ctrl-Z does."""
         if hasattr(signal, "SIGTSTP") and self._driver is not None and self._driver.can_suspend:
             os.kill(0, signal.SIGTSTP)
+
+    @property
+    def _director(self) -> str:
+        beat = self._state.beats.get("director")
+        return beat.session if beat else ""
+
+    @property
+    def muted(self) -> bool:
+        """True while the director that was muted from here lives."""
+        return self._muted_by is not None and self._muted_by == self._director
 
     def _notified(self) -> None:
         """Called by the bus thread."""
@@ -200,62 +220,66 @@ class DashboardApp(App[int]):
                     self.prompt.value = command.text
                 self.prompt.cursor_position = len(command.text)
         elif isinstance(command, Panic):
-            self.muted = command.muted
+            self._muted_by = self._director if command.muted else None
             self._draw_panel()
 
     def _say(self, sentence: str) -> None:
-        notice = self.query_one("#notice", Static)
-        if notice.display or sentence:
-            notice.display = bool(sentence)
-            notice.update(Text(printable(sentence)))
+        notice = self._blocks["notice"]
+        notice.display = bool(sentence)
+        notice.show(Text("\n").join(lines.wrap(Text(printable(sentence)), self.size.width - 2)))
 
     def _draw_chat(self) -> None:
         exchanges = self._state.exchanges
         if self._hidden:
             exchanges = tuple(e for e in exchanges if e.turn not in self._hidden)
         self.chat.show(exchanges)
-        width = self.query_one("#left").size.width - 2
-        waiting = lines.waiting_lines(self._state, width)
-        self._update("#waiting", Text("\n").join(waiting))
-        self.query_one("#waiting").display = bool(waiting)
+        waiting = lines.waiting_lines(self._state, self.chat.size.width - 1)
+        self._blocks["waiting"].show(Text("\n").join(waiting))
+        self._blocks["waiting"].display = bool(waiting)
 
     def _draw_panel(self) -> None:
         width = self.size.width
-        self._update("#header", lines.header(self._state, width, self.muted))
-        if self.screen.has_class("narrow"):
-            self._update("#summary", lines.summary(self._state, width))
-        self._update("#panel", lines.panel(self._state, PANEL_COLUMNS - 4))
-
-    def _update(self, selector: str, text: Text) -> None:
-        if self._drawn.get(selector) != text:
-            self._drawn[selector] = text
-            self.query_one(selector, Static).update(text)
+        self._blocks["header"].show(lines.header(self._state, width, self.muted))
+        if width < WIDE_COLUMNS:
+            self._blocks["summary"].show(lines.summary(self._state, width))
+        self._blocks["panel"].show(lines.panel(self._state, PANEL_COLUMNS - 4))
 
 
 class Pace:
-    """Runs `work` at most once per `period_s`, and always once after the last call."""
+    """Runs `work` at most once per `period_s`, and always once after the last call.
+
+    Where drawing takes long (a very long reply, a machine that is busy generating) it rests three times
+    as long, so that a key mostly finds the app idle.
+    """
 
     def __init__(self, app: App[int], period_s: float, work: Callable[[], None]) -> None:
         self._app, self._period_s, self._work = app, period_s, work
-        self._last = 0.0
+        self._due_at = 0.0
         self._waiting = False
 
     def run(self, now: bool = False) -> None:
         """`work` now if it has rested long enough (or `now`), else when it has."""
         if self._waiting and not now:
             return
-        rest = 0.0 if now else self._last + self._period_s - time.monotonic()
-        if rest <= 0:
+        rest_s = 0.0 if now else self._due_at - time.monotonic()
+        if rest_s <= 0:
             self._do()
         else:
             self._waiting = True
-            self._app.set_timer(rest, self._due)
+            self._app.set_timer(rest_s, self._due)
 
     def _due(self) -> None:
         if self._waiting:
-            self._do()
+            self._waiting = False
+            self.run()
 
     def _do(self) -> None:
         self._waiting = False
-        self._last = time.monotonic()
+        began = time.monotonic()
+        self._due_at = began + self._period_s
         self._work()
+        self._app.call_after_refresh(self._painted, began)
+
+    def _painted(self, began: float) -> None:
+        now = time.monotonic()
+        self._due_at = max(began + self._period_s, now + 3 * (now - began))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from threading import Event
 from typing import TypeVar
 
 from services.dashboard.state import DashboardState
@@ -33,14 +34,17 @@ class Feed:
         """Set by the drawing side, called on the bus thread: something changed."""
         self._state = DashboardState()
         self._told = False
+        self._typed = Event()
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._answers: SimpleQueue[Answer] = SimpleQueue()
 
-    def show(self, state: DashboardState) -> None:
-        """Bus side: hand over the newest state; one that was not drawn yet is simply replaced."""
-        if state is not self._state:
-            self._state = state
-            self._tell()
+    def show(self, state: DashboardState) -> bool:
+        """Bus side: hand over the newest state, in place of one not drawn yet; False for the same."""
+        if state is self._state:
+            return False
+        self._state = state
+        self._tell()
+        return True
 
     def answer(self, answer: Answer) -> None:
         """Bus side: tell what became of a command."""
@@ -56,9 +60,15 @@ class Feed:
         """Bus side: what was typed since the last call."""
         return _drain(self._commands)
 
+    def rest(self, timeout_s: float) -> None:
+        """Bus side: let events gather for a moment, unless something was typed."""
+        self._typed.wait(timeout_s)
+        self._typed.clear()
+
     def send(self, command: Command) -> None:
         """Drawing side: have a command sent; its answer comes later."""
         self._commands.put(command)
+        self._typed.set()
         self.wake()
 
     def take_state(self) -> DashboardState:

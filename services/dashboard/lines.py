@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from services.dashboard.state import DashboardState, Exchange, ProcessRow
-from services.dashboard.words import ENDS, parameters, printable, short_dtype
+from services.dashboard.health import ProcessRow
+from services.dashboard.state import DashboardState, Exchange
+from services.dashboard.words import ending_note, parameters, printable, short_dtype
 from shared.sanitize import clean_name
 
 INK, DIM, FAINT = "#ece4df", "#93867f", "#5e5350"
@@ -68,6 +69,8 @@ def header(state: DashboardState, width: int, muted: bool = False) -> Text:
     color, phase = _PHASES.get(state.phase, (GOOD, "listening"))
     if state.stats is None:
         color, phase = WARN, "no model yet"
+    if not state.connected:
+        color, phase = BAD, "the bus is away"
     text.append("  ● ", Style(color=color)).append(phase, Style(color=INK))
     if state.mood != "neutral":
         text.append(f" · {state.mood}", Style(color=DIM))
@@ -92,7 +95,7 @@ def summary(state: DashboardState, width: int) -> Text:
         f" {stats.device} {short_dtype(stats.dtype)} {parameters(stats.parameters)}", Style(color=DIM)
     )
     text.append(f"  {stats.tokens_per_s:.1f}", Style(color=INK)).append(" tok/s", Style(color=DIM))
-    first = state.timings_ms.get("first_token", stats.first_token_ms)
+    first = state.timing_ms("first_token") or stats.first_token_ms
     if first:
         text.append(f"  first {first:.0f} ms", Style(color=DIM))
     if state.queued:
@@ -141,9 +144,8 @@ def _reply(exchange: Exchange) -> Text:
         text.append(reply, Style(color=INK))
     if exchange.live:
         text.append("▍" if reply else "…", Style(color=MADDER))
-    elif exchange.end in ENDS:
-        dash = "— " if reply else ""
-        text.append(f"{' ' if reply else ''}{dash}{ENDS[exchange.end]}", Style(color=WARN, italic=True))
+    elif note := ending_note(exchange.end, bool(reply)):
+        text.append(f" — {note}" if reply else note, Style(color=WARN, italic=True))
     return text
 
 
@@ -178,10 +180,9 @@ def _figures(state: DashboardState, width: int) -> list[Text]:
     spark = sparkline(state.rates, width - 22)
     rows = [_title("tokens", width)]
     rows.append(_pair("tokens/s", f"{rate:.1f}" if rate else "–").append(f"  {spark}", Style(color=MADDER)))
-    timings = state.timings_ms
-    first = timings.get("first_token") or (stats.first_token_ms if stats else 0.0)
+    first = state.timing_ms("first_token") or (stats.first_token_ms if stats else 0.0)
     rows.append(_pair("first token", f"{first:,.0f} ms" if first else "–"))
-    sound = timings.get("first_sound")
+    sound = state.timing_ms("first_sound")
     rows.append(_pair("first sound", f"{sound:,.0f} ms" if sound else "–"))
     rows.append(_pair("total", f"{stats.tokens_total:,}" if stats else "–"))
     rows.append(_pair("queue", str(max(state.queued, len(state.waiting)))))

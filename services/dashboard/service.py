@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from services.dashboard.feed import Answer, Feed
@@ -11,6 +12,11 @@ from shared.clock import Clock
 from shared.commands import Command, Replay, ReplayReply, Reply
 from shared.config import Settings
 from shared.service import BEAT_S, Service
+
+GATHER_S = 0.03
+"""Events that arrive within this are taken together: the screen is not drawn more often anyway."""
+AWAY_AFTER_S = 2.5
+"""This very process' heartbeat comes back over the bus each second: so long without it is no chance."""
 
 
 class Dashboard(Service):
@@ -24,6 +30,7 @@ class Dashboard(Service):
         self.feed = Feed()
         self.state = DashboardState()
         self._replayed = ""
+        self._heard_at = clock()
 
     def attach(self, feed: Feed) -> None:
         """Show on the screen behind `feed`."""
@@ -32,6 +39,7 @@ class Dashboard(Service):
 
     def on_event(self, message: Message) -> None:
         """Everything goes through the reducer."""
+        self._heard_at = self.clock()
         self.state = reduce(self.state, message)
 
     def on_lost(self, lost: SourceLost) -> None:
@@ -46,7 +54,12 @@ class Dashboard(Service):
         if hole is not None and hole != self._replayed:
             self._replayed = hole
             self.bus.ask(Replay(generation=hole), partial(self._replay_arrived, hole))
-        self.feed.show(self.state)
+        connected = self.clock() - self._heard_at < AWAY_AFTER_S
+        if self.state.connected != connected:
+            self.state = replace(self.state, connected=connected)
+        if self.feed.show(self.state):
+            # Waking for each of 600 tokens a second would take the interpreter away from the typing thread.
+            self.feed.rest(GATHER_S)
         return BEAT_S
 
     def _answered(self, command: Command, result: Reply | CommandError) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from services.dashboard.draft import Draft
+from services.dashboard.health import Beat, ProcessRow, table
 from shared.bus import Message, SourceLost
 from shared.commands import ReplayReply
 from shared.events import (
@@ -25,8 +27,6 @@ EXCHANGE_LIMIT = 500
 WAITING_LIMIT = 50
 SPARK_LIMIT = 48
 """Samples of tokens per second kept for the sparkline."""
-SILENT_AFTER_NS = 5_000_000_000
-"""A process is shown as silent when others have beaten this much later than it did."""
 TOPICS = (
     "chat.message",
     "chat.retracted",
@@ -37,40 +37,6 @@ TOPICS = (
     "sys.health",
     "sys.processes",
 )
-
-
-@dataclass(frozen=True)
-class Draft:
-    """Live tokens of one generation: `pieces[0]` is number `first`; a hole before it awaits a replay."""
-
-    generation: str
-    epoch: int = 0
-    turn: str = ""
-    first: int = 0
-    pieces: tuple[str, ...] = ()
-
-    @property
-    def next_index(self) -> int:
-        return self.first + len(self.pieces)
-
-    @property
-    def text(self) -> str:
-        return ("…" if self.first else "") + "".join(self.pieces)
-
-    def add(self, token: Token) -> Draft:
-        """The draft with one more piece; after a hole it starts again, a repeated piece changes nothing."""
-        if token.index < self.next_index:
-            return self
-        if token.index > self.next_index:
-            return replace(self, first=token.index, pieces=(token.text,))
-        return replace(self, pieces=(*self.pieces, token.text))
-
-    def repair(self, replay: ReplayReply) -> Draft:
-        """The draft with the pieces before its hole, when the replay reaches that far."""
-        if self.first == 0 or replay.from_index > 0 or len(replay.pieces) < self.first:
-            return self
-        known = len(replay.pieces) - self.first
-        return replace(self, first=0, pieces=(*replay.pieces, *self.pieces[known:]))
 
 
 @dataclass(frozen=True)
@@ -119,28 +85,6 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class ProcessRow:
-    """One line of the health table."""
-
-    name: str
-    state: str
-    pid: int | None = None
-    restarts: int = 0
-    gaps: int = 0
-    rss_mb: float = 0.0
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Beat:
-    """The last `sys.health` of one source."""
-
-    session: str
-    mono: int
-    health: Health
-
-
-@dataclass(frozen=True)
 class DashboardState:
     """Everything the screen is drawn from."""
 
@@ -158,6 +102,8 @@ class DashboardState:
     rates: tuple[float, ...] = ()
     supervised: tuple[ProcessInfo, ...] = ()
     beats: dict[str, Beat] = field(default_factory=dict)
+    connected: bool = True
+    """Something came over the bus lately."""
 
     @property
     def live(self) -> Exchange | None:
@@ -170,21 +116,15 @@ class DashboardState:
         draft = self.live.draft if self.live else None
         return draft.generation if draft and draft.first else None
 
-    @property
-    def timings_ms(self) -> dict[str, float]:
-        """Of the last exchange that has any."""
-        return next((e.timings_ms for e in reversed(self.exchanges) if e.timings_ms), {})
+    def timing_ms(self, name: str) -> float | None:
+        """The last one known of this name: `first_token`, `first_sound`, …"""
+        known = (e.timings_ms[name] for e in reversed(self.exchanges) if name in e.timings_ms)
+        return next(known, None)
 
     @property
     def rows(self) -> list[ProcessRow]:
         """The health table: what the launcher supervises in its order, then whoever else beats."""
-        newest = max((beat.mono for beat in self.beats.values()), default=0)
-        rows = []
-        for info in self.supervised:
-            rows.append(_row(info.name, info, self.beats.get(info.name), newest))
-        known = {info.name for info in self.supervised}
-        rows += [_row(n, None, beat, newest) for n, beat in sorted(self.beats.items()) if n not in known]
-        return rows
+        return table(self.supervised, self.beats)
 
 
 def reduce(state: DashboardState, item: Message | SourceLost) -> DashboardState:
@@ -203,7 +143,8 @@ def reduce(state: DashboardState, item: Message | SourceLost) -> DashboardState:
     if isinstance(event, Mood):
         return state if event.epoch and event.epoch < state.epoch else replace(state, mood=event.mood)
     if isinstance(event, LlmStats):
-        rates = (*state.rates, event.tokens_per_s)[-SPARK_LIMIT:] if event.active else state.rates
+        busy = event.active and event.tokens_per_s > 0
+        rates = (*state.rates, event.tokens_per_s)[-SPARK_LIMIT:] if busy else state.rates
         return replace(state, stats=event, rates=rates)
     if isinstance(event, Processes):
         return replace(state, supervised=tuple(event.processes))
@@ -218,11 +159,6 @@ def repair(state: DashboardState, generation: str, replay: ReplayReply) -> Dashb
     if live is None or live.draft is None or live.draft.generation != generation:
         return state
     return _with_last(state, replace(live, draft=live.draft.repair(replay)))
-
-
-def cleared(state: DashboardState) -> DashboardState:
-    """An empty chat (Ctrl-L); the exchange that is going on stays."""
-    return replace(state, exchanges=tuple(e for e in state.exchanges if e.live))
 
 
 def _turn(state: DashboardState, event: TurnState) -> DashboardState:
@@ -329,19 +265,6 @@ def _end_others(state: DashboardState, turn: str) -> DashboardState:
 
 def _with_last(state: DashboardState, exchange: Exchange) -> DashboardState:
     return replace(state, exchanges=(*state.exchanges[:-1], exchange))
-
-
-def _row(name: str, info: ProcessInfo | None, beat: Beat | None, newest: int) -> ProcessRow:
-    state, pid, restarts, detail = "", None, 0, ""
-    if info is not None:
-        state, pid, restarts, detail = info.state, info.pid, info.restarts, info.detail
-    alive = info is None or info.state in ("starting", "ready")
-    if beat is None or not alive or (info and info.session and info.session != beat.session):
-        return ProcessRow(name, state, pid, restarts, detail=detail)
-    health = beat.health
-    state = "silent" if newest - beat.mono > SILENT_AFTER_NS else health.phase
-    gaps = sum(health.gaps.values())
-    return ProcessRow(name, state, health.pid, restarts, gaps, health.rss_mb, health.detail or detail)
 
 
 def replay_all(items: Iterable[Message | SourceLost], state: DashboardState | None = None) -> DashboardState:

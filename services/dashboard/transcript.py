@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from services.dashboard.words import ENDS, parameters, printable, short_dtype
+from services.dashboard.words import ENDS, ending_note, parameters, printable, short_dtype
 from shared.bus import Message, SourceLost
 from shared.events import LlmStats, TurnState
 from shared.sanitize import clean_name
@@ -62,8 +62,9 @@ def introduction(stats: LlmStats) -> str:
 
 def _ending(event: TurnState, written: bool) -> str:
     out = ""
-    if event.end in ENDS:
-        out = f" ({ENDS[event.end]})" if written else f"Akane: ({ENDS[event.end]})"
+    note = ending_note(event.end, written)
+    if note:
+        out = f" ({note})" if written else f"Akane: ({note})"
     elif not written:
         out = "Akane: …"
     out += "\n"

@@ -15,6 +15,11 @@ ENDS = {
 """What is said of a turn that did not end by itself."""
 
 
+def ending_note(end: str | None, answered: bool) -> str:
+    """What to say of how a turn ended; nothing when it ended well, or was refused in her own words."""
+    return "" if end is None or (end == "refused" and answered) else ENDS.get(end, "")
+
+
 def printable(text: str) -> str:
     """`text` without control, escape and bidirectional characters; line breaks stay."""
     return "\n".join(clean_text(line, _MAX_SHOWN_CHARS) for line in text.splitlines()[:200])

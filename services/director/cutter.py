@@ -6,8 +6,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-CLAUSE_MIN_WORDS = 3
-CLAUSE_MIN_CHARS = 10
+CLAUSE_MIN_WORDS = 4
+CLAUSE_MIN_CHARS = 14
 FIRST_MAX_CHARS = 90
 """Her first sound must not wait for the end of a long sentence."""
 MAX_CHARS = 220
@@ -16,8 +16,8 @@ MAX_CHARS = 220
 _STOPS = ".!?…。！？｡．‼⁇⁈⁉।॥۔؟"
 _WIDE_STOPS = "。！？｡．।॥"
 """Stops of scripts that put no space after a sentence."""
-_CLAUSES = ",;:—–،；，、：؛"
-_WIDE_CLAUSES = "；，、："
+_CLAUSES = ",;—–،；，、؛"
+_WIDE_CLAUSES = "；，、"
 _CLOSERS = "\"'”’»›)]}」』）】》〉"
 _TRAILING = frozenset(_STOPS + _CLOSERS)
 _NEVER_END = frozenset({

@@ -17,8 +17,8 @@ from shared.sanitize import clean_name
 log = logging.getLogger(__name__)
 
 MAX_DRAWS = 3
-DRAW_HEAT = (1.0, 0.8, 1.2)
-"""Factors on the temperature of the first, second and third draw: nearer to the examples, then farther."""
+DRAW_HEAT = (1.0, 1.2, 1.4)
+"""Factors on the temperature of the first, second and third draw: what was bad must not be drawn again."""
 MODEL_WAIT_S = 30.0
 """A message waits this long for a model that is away; a model that is loading may take longer."""
 LOADING_WAIT_S = 180.0
@@ -35,11 +35,13 @@ def begin(stage: Stage, turn: Turn) -> None:
     turn.generation = f"{turn.id}-{turn.draw}"
     message = turn.item.message
     assert message is not None
-    names = stage.memory.names() | {clean_name(message.author)}
+    viewer = clean_name(message.author)
+    names = frozenset() if viewer == "you" else frozenset({viewer})
     scene = Scene(
         recent=tuple(stage.memory.replies()),
         asked=message.text,
-        names=frozenset(name for name in names if name != "you"),
+        names=names,
+        others=frozenset(stage.memory.authors() - {viewer.casefold()}),
     )
     turn.reply = Reply(stage.gate, scene, stage.persona.sentence_limit)
     turn.next_index = turn.consumed = 0

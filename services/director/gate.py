@@ -15,6 +15,11 @@ LOOP_WORDS = 5
 """As many words in a row, said twice in one reply, are a loop."""
 COPY_WORDS = 4
 """A sentence of at least so many words that she said in an earlier reply is a loop too."""
+ECHO_WORDS = 6
+"""As many words in a row that stood in an earlier reply."""
+OPENING_WORDS = 4
+OPENINGS = 4
+"""So many replies in a row must not begin with the same words, unless she is asked again who she is."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Scene:
     """The message that is being answered."""
     names: frozenset[str] | None = None
     """Viewers whom she may address; None when the words are not the model's but the operator's."""
+    others: frozenset[str] = frozenset()
+    """Viewers who spoke before and do not now: a small model mixes them up."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class Verdict:
 
 
 PASSED = Verdict()
+
+_ENDED = re.compile(r"[.!?…。！？]\W*$")
 
 Rule = Callable[[str, str, Scene], str]
 """(chunk, the reply with the chunk at its end, scene) -> what was found, empty when nothing."""
@@ -91,6 +100,21 @@ class Gate:
                 return Verdict(name, found)
         return PASSED
 
+    def without_strangers(self, text: str, scene: Scene) -> str:
+        """`text` without a name at the end or the start of a sentence that nobody here has."""
+        known = self._known(scene)
+
+        def keep_known(match: re.Match[str]) -> str:
+            return match.group() if self._is_no_stranger(match.group(1), known) else ""
+
+        if scene.names is None:
+            return text
+        text = phrases.ADDRESSED.sub(keep_known, text)
+        first, comma, rest = text.partition(", ")
+        if comma and rest and first.casefold() in scene.others and first.casefold() not in known:
+            return rest[0].upper() + rest[1:]
+        return text
+
     def refuses(self, text: str) -> str | None:
         """The rule by which a viewer's message is not answered, or None."""
         return self.blocklist.rule_for(text)
@@ -111,12 +135,20 @@ class Gate:
     def _invented_viewer(self, chunk: str, whole: str, scene: Scene) -> str:
         if scene.names is None:
             return ""
-        known = " ".join([*scene.names, scene.asked, self.persona.name]).casefold()
+        known = self._known(scene)
         for match in (*phrases.GREETED.finditer(whole), *phrases.ADDRESSED.finditer(whole)):
-            name = match.group(1).casefold()
-            if name not in phrases.NOT_NAMES and name not in known:
+            if not self._is_no_stranger(match.group(1), known):
                 return match.group()
+        for word in _words(chunk):
+            if word in scene.others and word not in known:
+                return word
         return ""
+
+    def _known(self, scene: Scene) -> str:
+        return " ".join([*(scene.names or ()), scene.asked, self.persona.name]).casefold()
+
+    def _is_no_stranger(self, name: str, known: str) -> bool:
+        return name.casefold() in phrases.NOT_NAMES or name.casefold() in known
 
     def _language(self, chunk: str, whole: str, scene: Scene) -> str:
         letters = [_script(character) for character in chunk if character.isalpha()]
@@ -131,24 +163,54 @@ def _found(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _loop(chunk: str, whole: str, scene: Scene) -> str:
-    before, now = _words(scene.said), _words(chunk)
-    grams = {tuple(before[i : i + LOOP_WORDS]) for i in range(len(before) - LOOP_WORDS + 1)}
-    joined = before[-(LOOP_WORDS - 1) :] + now
-    for at in range(len(joined) - LOOP_WORDS + 1):
-        gram = tuple(joined[at : at + LOOP_WORDS])
-        if gram in grams and at + LOOP_WORDS > len(joined) - len(now):
-            return " ".join(gram)
-        grams.add(gram)
-    if any(len(now) >= 4 and now[i : i + 4] == [now[i]] * 4 for i in range(len(now) - 3)):
-        return chunk.strip()
+    said, words = _words(scene.said), _words(whole)
+    repeated = _first_repeated(words, LOOP_WORDS)
+    if repeated or _stutters(_words(chunk)):
+        return repeated or chunk.strip()
     spoken = {_key(sentence) for sentence in _sentences(scene.said)}
-    earlier = {_key(sentence) for reply in scene.recent for sentence in _sentences(reply)}
     for sentence in _sentences(chunk):
         key = _key(sentence)
-        if key and (key in spoken or (len(key.split()) >= COPY_WORDS and key in earlier)):
+        if key and key in spoken:
             return sentence
         spoken.add(key)
+    # To stop in the middle of a sentence would be worse than to say again what was said in another reply.
+    return "" if said and not _ENDED.search(scene.said) else _echo(chunk, said, words, scene)
+
+
+def _echo(chunk: str, said: list[str], words: list[str], scene: Scene) -> str:
+    """What stood in an earlier reply already: a sentence, a long run of words, or the way it begins."""
+    earlier = {_key(sentence) for reply in scene.recent for sentence in _sentences(reply)}
+    for sentence in _sentences(chunk):
+        if len(_words(sentence)) >= COPY_WORDS and _key(sentence) in earlier:
+            return sentence
+    if phrases.ASKS_WHO.search(scene.asked):
+        return ""
+    replies = [_words(reply) for reply in scene.recent]
+    echoes = {gram for reply in replies for gram in _grams(reply, ECHO_WORDS)}
+    for gram in _grams(words[max(0, len(said) - ECHO_WORDS + 1) :], ECHO_WORDS):
+        if gram in echoes:
+            return " ".join(gram)
+    opening = words[:OPENING_WORDS]
+    openings = [reply[:OPENING_WORDS] for reply in replies[-OPENINGS:]]
+    return " ".join(opening) if not said and len(opening) == OPENING_WORDS and opening in openings else ""
+
+
+def _first_repeated(words: list[str], size: int) -> str:
+    seen: set[tuple[str, ...]] = set()
+    for gram in _grams(words, size):
+        if gram in seen:
+            return " ".join(gram)
+        seen.add(gram)
     return ""
+
+
+def _stutters(words: list[str]) -> bool:
+    """The same word four times in a row."""
+    return any(len(set(gram)) == 1 for gram in _grams(words, 4))
+
+
+def _grams(words: list[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(words[at : at + size]) for at in range(len(words) - size + 1)]
 
 
 def _sentences(text: str) -> list[str]:

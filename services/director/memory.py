@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from services.director.persona import Persona, as_line
@@ -11,6 +12,8 @@ from shared.sanitize import clean_name, clean_text
 
 PROMPT_CHARS = 600
 """Of one viewer's message; more would push everything else out of a small model's context."""
+RECENT_REPLIES = 20
+"""Her last replies, kept for the gate: a small model falls into saying the same thing again and again."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Memory:
         self._persona = persona
         self._limit = limit
         self._exchanges: list[Exchange] = []
+        self._replies: deque[str] = deque(maxlen=RECENT_REPLIES)
         self._pinned = persona.pinned()
 
     @property
@@ -52,7 +56,10 @@ class Memory:
     def remember(self, message: ChatMessage, heard: str) -> bool:
         """Keep an exchange if anything was heard; True when older ones were dropped to make room."""
         heard = heard.strip()
-        if not heard or not self._limit:
+        if not heard:
+            return False
+        self._replies.append(heard)
+        if not self._limit:
             return False
         self._exchanges.append(Exchange(message, heard))
         if len(self._exchanges) <= self._limit:
@@ -67,13 +74,15 @@ class Memory:
         self._exchanges = kept
         return dropped
 
-    def names(self) -> set[str]:
-        """Viewers she has talked with and may speak of."""
-        return {clean_name(exchange.message.author) for exchange in self._exchanges}
+    def authors(self) -> set[str]:
+        """Names that stand in the prompt, of the examples and of past exchanges, in lower case."""
+        past = (clean_name(exchange.message.author) for exchange in self._exchanges)
+        named = {name.casefold() for name in (*past, *(example.author for example in self._persona.example))}
+        return named - {"you"}
 
     def replies(self) -> list[str]:
-        """What she said lately, oldest first."""
-        return [exchange.heard for exchange in self._exchanges]
+        """What she said lately, oldest first; it reaches farther back than the prompt."""
+        return list(self._replies)
 
 
 def covers(retracted: ChatRetracted, message: ChatMessage) -> bool:

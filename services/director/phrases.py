@@ -14,7 +14,7 @@ ASSISTANT = _any(
     r"\b(?:ai|artificial intelligence|virtual|digital|helpful|friendly) (?:language )?(?:model|assistant)\b",
     r"\blanguage model\b",
     r"\b(?:chat ?gpt|smollm|hugging ?face|open ?ai)\b(?!\?)",
-    r"\bi(?:'m| am) (?:just |only )?an? (?:chat ?bot|assistant|computer program|program)\b",
+    r"\bi(?:'m| am) (?!not)(?:[\w, ]{0,20} )?an? (?:chat ?bot|assistant|computer program|program)\b",
     r"\b(?:how|what|how else|what else) (?:can|may|could) i (?:help|assist|do for)\b",
     r"\b(?:help|assist) you (?:today|with (?:today|anything|any|your|that|this)|out with)\b",
     r"\b(?:here|happy|glad|pleased|ready|eager|excited|able) to (?:help|assist|provide|answer|support)\b",
@@ -36,10 +36,10 @@ ASSISTANT = _any(
 """What an assistant says and a companion does not."""
 
 HUMAN = _any(
-    r"\bi(?:'m| am) (?:actually |really |just |totally )?a (?:real |normal )?(?:human|person|man|woman)\b",
+    r"\bi(?:'m| am) (?!not)(?:[\w, ]{0,20} )?a (?:real |normal )?(?:human|person|man|woman|boy)\b",
     r"\bi(?:'m| am) (?:actually |really |just |totally )?human\b",
     r"\bi(?:'m| am) (?:actually |really )?not an? (?:ai|a\.i\.|vtuber|robot|bot|machine)\b",
-    r"\bi(?:'m| am) (?:a |an )?\d+[- ]years?[- ]old\b",
+    r"\bi(?:'m| am) (?:a |an |only |just |about |almost )?\d+(?:[- ]years?[- ]old|\s*[.,!?]| years)",
     r"\bas a (?:human|person)\b",
 )
 """She is honest about what she is."""
@@ -67,15 +67,17 @@ AFTER_CALL_ME = frozenset(
     ]
 )
 """Follow `call me` or `my name is` without being a name."""
-I_AM = re.compile(r"\b(?:I['’]m|I am|i['’]m|i am|[Tt]his is|[Ii]t['’]s me,?)\s+([A-Z][a-z]+)\b(?!['’]s)")
+I_AM = re.compile(
+    r"\b(?:I['’]m|I am|i['’]m|i am|[Tt]his is|(?:[Ii]t|[Tt]hat)['’]s me,?)\s+([A-Z][a-z]+)\b(?!['’]s)"
+)
 GREETED = re.compile(
     r"(?:^|[.!?…]\s*)(?i:(?:oh|aw+|ah|well|and|so|yay|hehe|haha)[,!]?\s+)*"
     r"(?i:hi|hey|hello|hiya|welcome(?: back)?|thanks|thank you|bye|goodbye|nice to meet you|congratulations"
     r"|good (?:morning|night|evening|afternoon)|congrats|dear|sorry)(?i: there| again| so much)?,?"
-    r"\s+([A-Z][\w'’-]+)"
+    r"\s+([A-Z][\w-]+)"
 )
 """`Hi Sam`: group 1 is who is greeted."""
-ADDRESSED = re.compile(r"(?<!me), ([A-Z][\w-]+)(?=\s*(?:[!?.…]|$))")
+ADDRESSED = re.compile(r"(?<!\bme), ([A-Z][\w-]+)(?=\s*(?:[!?.…]|$))")
 """`…, Sam!`: group 1 is who is spoken to."""
 NOT_NAMES = frozenset(
     word
@@ -86,12 +88,21 @@ NOT_NAMES = frozenset(
         "august september october november december christmas halloween easter santa earth mars internet",
         "twitch youtube discord everyone everybody all guys folks chat friend friends there you dear sweetie",
         "world again so very just not the a an it that this what how i we oh yes no well really please now",
-        "god too today tomorrow tonight my your our",
+        "god too let today tomorrow tonight my your our",
     )
     for word in line.split()
 )
 """Words with a capital that are nobody's name."""
 
+ASKS_WHO = _any(
+    r"\bwho(?:'s| is| are|re)?\b[\w ,]*\b(?:you|this|that|she|talking|streaming)\b",
+    r"\byour (?:real |full )?name\b",
+    r"\b(?:introduce|describe) yourself\b",
+    r"\babout yourself\b",
+    r"\bcall you\b",
+    r"\bwhat are you\b",
+)
+"""A message that asks for her name: then she may say again what she said before."""
 THIRD_PERSON = r"(?:is|was|has|had|will|would|can|says?|said|loves?|likes?|smiles?|replie[sd])\b"
 ROLE = _any(
     r"<\||\|>",
@@ -107,6 +118,7 @@ MARKUP = _any(
     r"\*\*|__|`|\\n",
     r"&\w+;",
     r"^\s*(?:#+|[-*•]) ",
+    r":$",
 )
 PERSONAL = re.compile(
     r"[\w.+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+\.\w+"

@@ -10,9 +10,12 @@ from services.director.gate import PASSED, Gate, Scene, Verdict
 from services.director.mood import mood_of, take_tags
 from shared.events import MoodName
 
-_ACTION = re.compile(r"\*\s*\w+s\b[^*\n]*\*")
-"""`*giggles softly*`: stage directions are acted, not spoken."""
-_MARKS = re.compile(r"\*+|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)")
+_ACTION = re.compile(
+    r"\*\s*\w+s\b[^*\n]*\*|\(\s*(?:laugh|giggl|smil|blush|wav|sigh|wink|nod|grin)\w*[^)\n]*\)"
+)
+"""`*giggles softly*` or `(laughs)`: stage directions are acted, not spoken."""
+_MARKS = re.compile(r"\*+|_+")
+_LOOSE_STOP = re.compile(r"\s+(?=[.,!?;:…](?:\s|$))")
 _FINISHED = re.compile(r"[.!?…。！？]\W*$")
 
 
@@ -69,7 +72,8 @@ class Reply:
             text, tagged = take_tags(chunk.text)
             if not self._scene.said:
                 text = self._label.sub("", text, count=1) if self._label.match(text) else text
-            text = " ".join(_MARKS.sub("", _ACTION.sub("", text)).split())
+            text = " ".join(_MARKS.sub(" ", _ACTION.sub("", text)).split())
+            text = self._gate.without_strangers(_LOOSE_STOP.sub("", text), self._scene)
             if not any(character.isalnum() for character in text):
                 continue
             self.verdict = self._gate.check(text, self._scene)

@@ -1,13 +1,15 @@
-"""Whether somebody is there to answer: what is known of the director from its beats and its turns."""
+"""Whether somebody is there to answer, judged by the director's beats and turns and the launcher's table."""
 
 from __future__ import annotations
 
-from shared.events import TurnState
+from shared.events import Processes, TurnState
 
 ABSENT_S = 20.0
 """Longer than the launcher needs to notice a hung director, kill it and start it again."""
 IDLE_S = 60.0
 """A director that has been idle this long will not answer a line it should have had before."""
+GRACE_S = 1.5
+"""At the start, how long to wait for a first sign that there is a director or will be one."""
 
 
 class Answering:
@@ -15,16 +17,24 @@ class Answering:
 
     def __init__(self, now: float) -> None:
         self._session = ""
+        self._ready = False
+        self._expected = False
         self._heard_at = now
-        self._lost_at: float | None = None
+        self._away_until = now + GRACE_S
         self._idle_since: float | None = None
 
     def heard(self, session: str, now: float, ready: bool) -> None:
         """The director gave a sign of life; `ready`: it reads what is published from now on."""
+        self._ready = ready or (self._ready and session == self._session)
         self._session = session
         self._heard_at = now
-        if ready:
-            self._lost_at = None
+
+    def supervised(self, processes: Processes) -> None:
+        """The launcher said which processes it runs."""
+        self._expected = any(
+            process.name == "director" and process.state not in ("stopping", "stopped", "failed")
+            for process in processes.processes
+        )
 
     def turned(self, state: TurnState, now: float) -> None:
         """The director said where its turn stands."""
@@ -35,14 +45,16 @@ class Answering:
 
     def lost(self, session: str, now: float) -> bool:
         """A director died; False when its successor has been heard already."""
+        if session != self._session:
+            return False
+        self._ready = False
         self._idle_since = None
-        if session == self._session:
-            self._lost_at = now
-        return session == self._session
+        self._away_until = now + ABSENT_S
+        return True
 
     def away(self, now: float) -> bool:
-        """It died a moment ago and is expected back: what is published now would reach nobody."""
-        return self._lost_at is not None and now - self._lost_at < ABSENT_S
+        """It is not there yet, or not back yet: a line published now would reach nobody."""
+        return not self._ready and (self._expected or now < self._away_until)
 
     def hopeless(self, last_sent_at: float, now: float) -> str | None:
         """Why lines sent at `last_sent_at` or before will not be answered any more, or None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections import deque
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
 from shared.clock import Clock
 from shared.commands import Reply, ServiceStop, StopShow, Submit, SubmitReply
 from shared.config import InputSettings, Settings
-from shared.events import ChatMessage, TurnState
+from shared.events import ChatMessage, Processes, TurnState
 from shared.sanitize import clean_name
 from shared.service import Finding, Service, StartError
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 TYPED_WINDOW = 8
 """Lines of standard input the director may have at once; its queue is not made for a whole book."""
+MAX_SUBMITTED = 50
 INBOX_MESSAGES = 1_000
 CHAT_PER_TICK = 50
 CHECK_S = 3.0
@@ -35,13 +37,14 @@ class InputService(Service):
     """Takes what people type in the terminal, a script or a stream chat and puts it on the bus."""
 
     name: ClassVar[str] = "input"
-    topics: ClassVar[tuple[str, ...]] = ("turn.state", "sys.health")
+    topics: ClassVar[tuple[str, ...]] = ("turn.state", "sys.health", "sys.processes")
 
     def __init__(self, settings: Settings, bus: Bus, clock: Clock) -> None:
         super().__init__(settings, bus, clock)
         self._answering = Answering(clock())
         self._typed = Lines("terminal", TYPED_WINDOW)
         self._script = Lines("script", window=1)
+        self._submitted: deque[ChatMessage] = deque()
         self._last_sent_at = clock()
         self._stdin: StdinReader | None = None
         self._twitch: TwitchReader | None = None
@@ -78,6 +81,8 @@ class InputService(Service):
             if payload.phase == "done":
                 self._typed.answered(payload.message_id)
                 self._script.answered(payload.message_id)
+        elif isinstance(payload, Processes):
+            self._answering.supervised(payload)
         elif message.source == "director":
             ready = payload.phase in ("ready", "degraded")
             self._answering.heard(message.session, self.clock(), ready)
@@ -91,8 +96,7 @@ class InputService(Service):
         """Move lines from the sources to the bus as far as they may go."""
         self._take_stdin()
         if not self._answering.away(self.clock()):
-            self._publish_typed(self._typed)
-            self._publish_typed(self._script)
+            self._publish_typed()
         busy = self._publish_stream()
         if self._typed.open or self._script.open:
             reason = self._answering.hopeless(self._last_sent_at, self.clock())
@@ -122,7 +126,11 @@ class InputService(Service):
         if not text:
             raise Refused("The line has nothing that can be read: type some words.")
         self._refusal = ""
-        return SubmitReply(message_id=self._publish_line(text, command.channel, clean_name(command.author)))
+        if len(self._submitted) >= MAX_SUBMITTED:
+            raise Refused("Too many lines wait for the director to come back: try again in a moment.")
+        message = _message(text, command.channel, clean_name(command.author))
+        self._submitted.append(message)
+        return SubmitReply(message_id=message.id)
 
     def _take_stdin(self) -> None:
         while self._stdin and self._typed.hungry:
@@ -142,18 +150,17 @@ class InputService(Service):
                     self._refusal = ""
                     self._typed.put(text)
 
-    def _publish_typed(self, lines: Lines) -> None:
-        while (text := lines.take()) is not None:
-            if lines is self._script:
-                self._refusal = ""
-            lines.sent(self._publish_line(text, lines.channel, "you"))
-
-    def _publish_line(self, text: str, channel: str, author: str) -> str:
-        id = uuid.uuid4().hex
-        message = ChatMessage(id=id, channel=channel, author=author, author_id=author, text=text)
-        self.bus.publish("chat.message", message)
-        self._last_sent_at = self.clock()
-        return id
+    def _publish_typed(self) -> None:
+        while self._submitted:
+            self.bus.publish("chat.message", self._submitted.popleft())
+        for lines in (self._typed, self._script):
+            while (text := lines.take()) is not None:
+                message = _message(text, lines.channel, "you")
+                self.bus.publish("chat.message", message)
+                lines.sent(message.id)
+                self._last_sent_at = self.clock()
+                if lines is self._script:
+                    self._refusal = ""
 
     def _publish_stream(self) -> bool:
         """Pass on what the stream chat brought; True when there is more."""
@@ -202,6 +209,10 @@ class InputService(Service):
     def _on_stop_answer(self, answer: Reply | CommandError) -> None:
         if isinstance(answer, CommandError):  # no launcher: we were started by hand and leave alone
             self.bus.ask(ServiceStop(), lambda _: None, target=self.name)
+
+
+def _message(text: str, channel: str, author: str) -> ChatMessage:
+    return ChatMessage(id=uuid.uuid4().hex, channel=channel, author=author, author_id=author, text=text)
 
 
 def _twitch_channel(wanted: InputSettings) -> str:

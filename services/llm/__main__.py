@@ -44,10 +44,13 @@ def main() -> int:
     if arguments.once is not None:
         logs.configure("llm", "warning")
         try:
-            return answer_once(chosen.settings.llm, arguments.once, arguments.max_tokens)
+            return answer_once(
+                chosen.settings.llm, arguments.once, arguments.max_tokens, sys.stdout, sys.stderr
+            )
         except ValidationError as error:
             first = error.errors()[0]
-            raise StartError(f"{first['loc'][0]} is wrong: {first['msg']}") from None
+            where = ".".join(map(str, first["loc"]))
+            raise StartError(f"{where} is wrong: {first['msg']}") from None
         except (ModelError, RefusedError) as error:
             raise StartError(str(error)) from None
     logs.configure("llm", chosen.log_level)

@@ -12,7 +12,7 @@ from services.llm.reply_text import ReplyText
 from shared.clock import Clock, monotonic
 from shared.commands import ChatTurn, Generate
 from shared.config import LlmSettings
-from shared.model.device import set_threads
+from shared.model.device import describe, set_threads
 from shared.model.errors import ModelError
 from shared.model.fetch import Progress
 from shared.model.loading import LoadedModel, load_model
@@ -68,7 +68,12 @@ class Inference:
         loaded = self.loaded
         threads = f", {self.threads} threads" if loaded.device == "cpu" else ""
         count = f"{loaded.parameters / 1e6:,.1f} M"
-        return f"{loaded.name}: {count} parameters, {loaded.dtype} on {loaded.device}{threads}"
+        return f"{loaded.name}: {count} parameters, {loaded.dtype} on {self.device}{threads}"
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `mps`, or cuda with the card's name."""
+        return describe(self.loaded.model.device)
 
     def submit(self, command: Generate, cause: str | None = None) -> int:
         """Put a command in line; returns how many are ahead of it. Raises RefusedError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TextIO
 
 from services.llm.generation import Ended, Piece
@@ -12,14 +11,13 @@ from shared.config import LlmSettings
 from shared.service import StartError
 
 
-def answer_once(
-    settings: LlmSettings, text: str, max_tokens: int, out: TextIO = sys.stdout, err: TextIO = sys.stderr
-) -> int:
+def answer_once(settings: LlmSettings, text: str, max_tokens: int, out: TextIO, err: TextIO) -> int:
     """Print the reply to `out` as it comes and a line of figures to `err`; returns the exit status."""
+    messages = [ChatTurn(role="user", content=text)]
+    command = Generate(generation="once", messages=messages, max_tokens=max_tokens)
     inference = Inference.load(settings)
     print(inference.describe(), file=err, flush=True)
-    messages = [ChatTurn(role="user", content=text)]
-    return _stream(inference, Generate(generation="once", messages=messages, max_tokens=max_tokens), out, err)
+    return _stream(inference, command, out, err)
 
 
 def _stream(inference: Inference, command: Generate, out: TextIO, err: TextIO) -> int:

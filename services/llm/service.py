@@ -134,7 +134,7 @@ class LlmService(Service):
     def _publish_ended(self, ended: Ended) -> None:
         request = ended.request
         self.memory.end(request.generation)
-        if ended.completion_tokens:
+        if ended.completion_tokens > 1:  # one token has no rate: the director warms the cache so
             self._last_ended = ended
         finished = Finished(
             generation=request.generation,
@@ -169,7 +169,7 @@ class LlmService(Service):
         first = latest.first_token_ms if latest else last.first_token_ms if last else 0.0
         stats = LlmStats(
             model=inference.loaded.name,
-            device=inference.loaded.device,
+            device=inference.device,
             dtype=inference.loaded.dtype,
             parameters=inference.loaded.parameters,
             context=engine.context,

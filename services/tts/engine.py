@@ -1,4 +1,4 @@
-"""Keeps an engine child at work: deadlines, restarts, one retry a chunk, a plainer voice if one won't load."""
+"""Keeps an engine child at work: deadlines, restarts, one retry a chunk, a plainer voice if need be."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LOAD_S = 60.0
 LOAD_ATTEMPTS = 2
 ATTEMPTS = 2
 """A chunk is tried again once: the first child may have died of something else."""
-DEADLINE_S = 3.0
-DEADLINE_PER_CHAR_S = 0.01
+DEADLINE_S = 2.0
+DEADLINE_PER_CHAR_S = 0.03
 """A clause takes 25 ms on an idle machine; a busy one is given fifty times as long."""
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 10.0
@@ -91,6 +91,8 @@ class Engine:
 
     def forget(self) -> None:
         """The present job is not wanted any more."""
+        if self._child and self._pending and self._pending.deadline is not None:
+            self._child.send({"cancel": self._pending.job.number})
         self._pending = None
 
     def poll(self, now: float) -> list[Rendered | Failed]:
@@ -136,18 +138,15 @@ class Engine:
         loading = not self.ready
         self.close()
         self.restarts += 1
-        self._backoff_s = (
-            0.0
-            if not loading and now - self._spawned_at >= HEALTHY_S
-            else min(self._backoff_s * 2 or BACKOFF_FIRST_S, BACKOFF_MAX_S)
-        )
-        self._retry_at = now + (self._backoff_s if self.restarts > 1 else 0.0)
+        healthy = not loading and now - self._spawned_at >= HEALTHY_S
+        self._backoff_s = 0.0 if healthy else min(self._backoff_s * 2 or BACKOFF_FIRST_S, BACKOFF_MAX_S)
         exhausted = False
         if loading:
             self._load_failures += 1
             if self._load_failures >= LOAD_ATTEMPTS:
                 exhausted = not self._fall_back(why)
-                self._retry_at = now + (self._backoff_s if exhausted else 0.0)
+                self._backoff_s = BACKOFF_MAX_S if exhausted else 0.0
+        self._retry_at = now + self._backoff_s
         pending = self._pending
         if pending is None:
             return []

@@ -79,6 +79,11 @@ class Ring:
                     kept.append((key, fade_out(samples[: round(FADE_S * SAMPLE_RATE_HZ)])))
             self._waiting = kept
 
+    def clear(self) -> None:
+        """Forget all that waits: the device is gone."""
+        with self._lock:
+            self._waiting.clear()
+
     def span(self, key: Key) -> Span | None:
         """Where the chunk lies; None before its first sample was delivered."""
         with self._lock:

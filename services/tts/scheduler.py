@@ -5,17 +5,16 @@ Driven by commands, renderings, and the device clock (`advance`); leaves events 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from typing import Literal, NamedTuple, cast
 
 import numpy as np
 
 from services.tts.audio import SAMPLE_RATE_HZ
-from services.tts.rendering import Rendering, TimedWord, planned_pause_s
+from services.tts.rendering import Rendering, planned_pause_s
 from services.tts.ring import Ring
 from services.tts.speakable import speakable
-from services.tts.timing import align
-from services.tts.turns import Chunk, Recording, Turn, mouth_at
+from services.tts.turns import Chunk, Recording, Turn, mouth_at, shown_words
 from shared.commands import Speak
 from shared.events import Event, Mouth, MouthShape, Progress, SpeechFinished, Timeline, Viseme, Word
 
@@ -54,7 +53,8 @@ class Scheduler:
         self.epoch = 0
         """The highest seen; whatever is below it is stale."""
         self._turns: list[Turn] = []
-        self._over: deque[str] = deque(maxlen=KEPT_TURNS)
+        self._over: OrderedDict[str, int] = OrderedDict()
+        """Finished turns and their epochs."""
         self._to_record: list[Turn] = []
         self._rendering: tuple[int, Turn, Chunk] | None = None
         self._jobs = 0
@@ -75,12 +75,13 @@ class Scheduler:
         """The job that is being synthesised and still wanted."""
         return self._rendering[0] if self._rendering else None
 
-    def speak(self, command: Speak) -> None:
-        """Accept one chunk. Raises SpeakRefused."""
+    def speak(self, command: Speak, owner: str) -> None:
+        """Accept one chunk from the bus session `owner`. Raises SpeakRefused."""
         if command.epoch < self.epoch:
             raise SpeakRefused(f"Epoch {command.epoch} is over: the show is at {self.epoch}.")
-        turn = next((turn for turn in self._turns if turn.name == command.turn), None)
-        if turn is None and command.turn in self._over:
+        present = (turn for turn in self._turns if (turn.name, turn.epoch) == (command.turn, command.epoch))
+        turn = next(present, None)
+        if turn is None and command.epoch <= self._over.get(command.turn, -1):
             raise SpeakRefused(f"Turn {command.turn} has ended: start another one.")
         if turn and turn.error:
             raise SpeakRefused(f"Turn {command.turn} cannot be spoken: {turn.error}")
@@ -91,11 +92,10 @@ class Scheduler:
         if sum(len(each.chunks) for each in self._turns) >= MAX_CHUNKS:
             raise SpeakRefused(f"{MAX_CHUNKS} chunks are waiting to be spoken: wait or send tts.stop.")
         self.raise_epoch(command.epoch)
-        if turn is None or turn not in self._turns:
+        if turn is None:
             self._count += 1
-            turn = Turn(command.turn, self._count, command.epoch)
+            turn = Turn(command.turn, self._count, command.epoch, owner)
             self._turns.append(turn)
-        turn.epoch = command.epoch
         turn.closed = command.last
         if command.text.strip():
             words = speakable(command.text)
@@ -106,9 +106,9 @@ class Scheduler:
         self.epoch = max(self.epoch, epoch)
         self._end([turn for turn in self._turns if turn.epoch < epoch], "stopped")
 
-    def lose(self, reason: EndReason = "lost") -> None:
-        """Whoever was to bring the rest is gone: fall silent."""
-        self._end(list(self._turns), reason)
+    def lose(self, reason: EndReason, owner: str | None = None) -> None:
+        """End the turns of `owner` (all of them without one): nobody brings the rest any more."""
+        self._end([turn for turn in self._turns if owner in (None, turn.owner)], reason)
 
     def next_job(self) -> Job | None:
         """The text to synthesise now: one at a time, in order, not too far ahead."""
@@ -174,7 +174,7 @@ class Scheduler:
     def _play(self, turn: Turn, chunk: Chunk, rendering: Rendering, synthesis_ms: float) -> None:
         """Tell the plan, then queue the sound with the pause that belongs behind it."""
         chunk.rendering = rendering
-        chunk.shown = _shown_words(chunk, rendering)
+        chunk.shown = shown_words(chunk.words, rendering)
         self.events.append(("speech.timeline", self._timeline(turn, chunk, rendering, synthesis_ms)))
         pause = 0 if chunk.last or not chunk.frames else planned_pause_s(chunk.words.text)
         silence = np.zeros(round(pause * SAMPLE_RATE_HZ), np.int16)
@@ -274,7 +274,9 @@ class Scheduler:
         )
         self.events.append(("speech.finished", finished))
         self._turns.remove(turn)
-        self._over.append(turn.name)
+        self._over[turn.name] = turn.epoch
+        if len(self._over) > KEPT_TURNS:
+            self._over.popitem(last=False)
         self._to_record.append(turn)
 
     def _collect_recordings(self) -> None:
@@ -284,17 +286,3 @@ class Scheduler:
             pcm = self._ring.take(turn.keys)
             if self._record and len(pcm):
                 self.recordings.append(Recording(turn.number, turn.name, pcm))
-
-
-def _shown_words(chunk: Chunk, rendering: Rendering) -> list[TimedWord]:
-    """The written words with times; what is not spoken (emoji, stage directions) has no length."""
-    spoken = [word for word in chunk.words.spoken if word]
-    timed = iter(align(rendering.words, spoken) if chunk.frames else [])
-    shown: list[TimedWord] = []
-    at = 0.0
-    for text, said in zip(chunk.words.shown, chunk.words.spoken, strict=True):
-        word = next(timed, None) if said else None
-        if word:
-            at = word.end_s
-        shown.append(word._replace(text=text) if word else TimedWord(text, at, at))
-    return shown

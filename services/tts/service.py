@@ -47,6 +47,7 @@ class TtsService(Service):
         self.scheduler = Scheduler(self._ring, voice=tts.voice, record=self._folder is not None)
         self._playback: Playback | None = None
         self._quiet_since: float | None = None
+        self._next_tick = 0.0
 
     def start(self) -> None:
         """Open the sound device and warm the voice; StartError when recordings cannot be written."""
@@ -73,6 +74,8 @@ class TtsService(Service):
             for item in self.bus.poll(POLL_LOADING_S):
                 if isinstance(item, Message):
                     self.on_event(item)
+                else:
+                    self.on_lost(item)
             self.engine.poll(self.clock())
         self._show_phase()
 
@@ -83,8 +86,7 @@ class TtsService(Service):
 
     def on_lost(self, lost: SourceLost) -> None:
         """Without its director a turn has no end: fall silent."""
-        if lost.source == "director":
-            self.scheduler.lose()
+        self.scheduler.lose("lost", lost.session)
 
     def tick(self) -> float:
         """Feed the engine, report what the loudspeaker has reached, publish."""
@@ -102,14 +104,18 @@ class TtsService(Service):
             self._playback.pause()
         self._publish()
         self._show_phase()
-        return SPEAKING_TICK_S if self.scheduler.speaking else IDLE_TICK_S
+        if not self.scheduler.speaking:
+            return IDLE_TICK_S
+        if now >= self._next_tick:
+            self._next_tick = max(self._next_tick + SPEAKING_TICK_S, now)
+        return max(0.0, self._next_tick - self.clock())
 
     def stop(self) -> None:
         """Silence, last endings, last recordings, then the child and the device."""
         self.scheduler.lose("stopped")
-        self._ring.cut(lambda _: True)
         if self._playback:
             self._playback.close()
+        self._ring.clear()
         self.scheduler.advance(round(self.clock() * 1e9), self._ring.delivered)
         self._publish()
         self.engine.close()
@@ -119,9 +125,9 @@ class TtsService(Service):
         """The voice and the sound device."""
         return findings(settings.tts)
 
-    def _speak(self, command: Speak, _: Request) -> None:
+    def _speak(self, command: Speak, request: Request) -> None:
         try:
-            self.scheduler.speak(command)
+            self.scheduler.speak(command, request.session)
         except SpeakRefused as refused:
             raise Refused(str(refused)) from None
 
@@ -160,5 +166,5 @@ class TtsService(Service):
         if self.engine.complaint:
             self.degraded(self.engine.complaint)
         else:
-            muted = "muted" if self.settings.tts.mute else self._playback.name
-            self.ready(self._playback.trouble or f"{self.engine.voice} voice, {muted}")
+            sound = "muted" if self.settings.tts.mute else self._playback.trouble or self._playback.name
+            self.ready(f"{self.engine.voice} voice, {sound}")

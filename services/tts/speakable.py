@@ -34,16 +34,25 @@ _NOT_ACTIONS = frozenset(
     ]
 )
 _KAOMOJI = re.compile(
-    r"(?<!\w)(?:[:;=8xX][\-o^']?[)(\]\[DPpOo3/\\|*]+|<3+|[\^>TxXoOuU;=][_.ωo-][\^<TxXoOuU;=]|\^\^|[oO]_[oO])(?![A-Za-z0-9])"
+    r"(?:(?<![\d:;=])[:;=][\-o^']?[)(\]\[DPpOo3/\\|*]+|(?<!\S)(?:[xX][\-^]?[D)(]+|<3+|\\[oO]/|\^\^"
+    r"|[\^>TxXoOuU;=][_.ωo-][\^<TxXoOuU;=]))(?![A-Za-z0-9])"
     r"|[(（][^()（）\w\s]*[^()（）A-Za-z0-9]*[^()（）\w\s]+[^()（）A-Za-z0-9]*[)）]"
 )
 """Western smileys (":-)", "XD", "<3"), Eastern ones ("^_^") and faces in parentheses without a word."""
-_KEPT_MARKS = frozenset(".,!?…;:—–-'’\"“”()%&+=/@#$£€¥₹₩¢°。、！？，；：「」『』～")
+_KEPT_MARKS = frozenset("_.,!?…;:—–-'’\"“”()%&+=/@#$£€¥₹₩¢°。、！？，；：「」『』～")
 _DROPPED_MARKS = frozenset("～「」『』")
 _RUN = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
 _HUMMED = frozenset("hmrzfgsw")
 _STRONG = re.compile(r"[!?！？]{2,}")
 _DOTS = re.compile(r"\.{2,}|…{2,}")
+_DASHES = re.compile(r"[-–]{2,}")
+MAX_WORD_CHARS = 40
+"""Nobody reads out more of a word, and engines choke on thousands."""
+_DIGITS = re.compile(r"\d{13,}")
+"""Beyond billions a number is read digit by digit."""
+_MULTIPLES = {"k": "thousand", "M": "million", "B": "billion", "x": "times"}
+_MULTIPLE = re.compile(r"(?<![\w$£€¥.])(\d+(?:[.,]\d+)*)([kMBx])(?!\w)")
+_CURRENCIES = frozenset("€$£¥₹₩")
 
 
 class Speakable(NamedTuple):
@@ -68,7 +77,7 @@ def speakable(text: str) -> Speakable:
 
     Left out: emoji, kaomoji, stage directions (*waves*), markup. Mood tags are not even shown. Links become
     their text or the word "link"; letters and marks that are repeated for effect are cut to what is read.
-    Numbers and units stay: each voice has its own way to write them out.
+    Numbers stay, each voice has its own way to write them out; only what those do not know is mended.
     """
     shown_text = " ".join(_TAG.sub(" ", text).split())
     masked = _LINK.sub(lambda link: GAP + link[1] + GAP * (len(link[0]) - len(link[1]) - 1), shown_text)
@@ -92,9 +101,13 @@ def _mask_action(found: re.Match[str]) -> str:
 def _say(word: str) -> str:
     word = unicodedata.normalize("NFKC", word.replace(GAP, ""))
     kept = "".join(character for character in word if _is_read(character))
-    kept = _RUN.sub(_shorten, kept)
+    kept = _RUN.sub(_shorten, kept)[:MAX_WORD_CHARS].replace("_", "-")
+    kept = _MULTIPLE.sub(lambda found: f"{found[1]} {_MULTIPLES[found[2]]}", kept)
+    kept = _DIGITS.sub(lambda digits: " ".join(digits[0]), kept)
+    if kept[-1:] in _CURRENCIES and kept[:1].isdigit():
+        kept = kept[-1] + kept[:-1]
     kept = _STRONG.sub(lambda run: "?" if "?" in run[0] or "？" in run[0] else "!", kept)
-    kept = _DOTS.sub("…", kept).strip("_~")
+    kept = _DASHES.sub("—", _DOTS.sub("…", kept))
     if kept in _PAUSES or any(character.isalnum() for character in kept):
         return kept
     return kept.strip("'\"()@#/&=+%-")

@@ -10,6 +10,7 @@ from services.tts.audio import SAMPLE_RATE_HZ, Pcm
 from services.tts.rendering import Rendering, TimedMouth, TimedWord
 from services.tts.ring import Key
 from services.tts.speakable import Speakable
+from services.tts.timing import align
 from shared.events import MoodName
 
 
@@ -67,6 +68,8 @@ class Turn:
     number: int
     """Counts up; unlike a name it never comes back."""
     epoch: int
+    owner: str
+    """Bus session of the process that commands it."""
     chunks: list[Chunk] = field(default_factory=list)
     closed: bool = False
     """Nothing follows."""
@@ -93,6 +96,20 @@ class Recording:
     number: int
     turn: str
     pcm: Pcm
+
+
+def shown_words(words: Speakable, rendering: Rendering) -> list[TimedWord]:
+    """The written words with times; what is not spoken (emoji, stage directions) has no length."""
+    spoken = [word for word in words.spoken if word]
+    timed = iter(align(rendering.words, spoken) if len(rendering.pcm) else [])
+    shown: list[TimedWord] = []
+    at = 0.0
+    for text, said in zip(words.shown, words.spoken, strict=True):
+        word = next(timed, None) if said else None
+        if word:
+            at = word.end_s
+        shown.append(word._replace(text=text) if word else TimedWord(text, at, at))
+    return shown
 
 
 def words_heard(words: Sequence[TimedWord], position_s: float) -> int:

@@ -232,6 +232,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ModelError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Fetching was stopped; nothing half-done is left.", file=sys.stderr)
+        return 130
     print(f"{preset.title} is at {path}")
     return 0
 

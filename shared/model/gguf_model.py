@@ -52,7 +52,7 @@ def gguf_config(header: GgufHeader) -> GPTConfig:
     """Shape of the described model. Raises ValueError, in one sentence, when it is not one of ours."""
     metadata = header.metadata
     architecture = metadata.get("general.architecture")
-    if architecture not in ARCHITECTURES:
+    if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ValueError(f"it is a model of the architecture {str(architecture)[:40]!r}, not one of {known}")
     if metadata.get("split.count", 1) != 1:

@@ -147,7 +147,10 @@ class GPT(nn.Module):
         self.config = config
         self.transformer = nn.ModuleDict(
             {
-                "wte": nn.Embedding(config.vocab_size, config.n_embd),
+                # Initialising itself on the meta device would import all of torch._dynamo (1 s).
+                "wte": nn.Embedding.from_pretrained(
+                    torch.empty(config.vocab_size, config.n_embd), freeze=False
+                ),
                 "h": nn.ModuleList(Block(config, layer) for layer in range(config.n_layer)),
                 "ln_f": RMSNorm(config.n_embd, config.eps),
             }

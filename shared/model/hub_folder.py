@@ -49,7 +49,7 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
 def hub_config(values: Mapping[str, Any]) -> GPTConfig:
     """Shape of the model that a hub `config.json` describes. Raises ValueError in one sentence."""
     family = values.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise ValueError(f"it is a model of the type {str(family)[:40]!r}, not one of {', '.join(FAMILIES)}")
     for key, harmless in _UNSUPPORTED.items():
         if values.get(key) not in harmless:

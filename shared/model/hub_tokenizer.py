@@ -48,8 +48,8 @@ def hub_template(folder: Path, tokenizer: Tokenizer) -> ChatTemplate:
     config = _optional(folder / "tokenizer_config.json")
     source = config.get("chat_template")
     if isinstance(source, list):
-        named = {item.get("name"): item.get("template") for item in source if isinstance(item, dict)}
-        source = named.get("default")
+        named = [item for item in source if isinstance(item, dict) and item.get("name") == "default"]
+        source = named[0].get("template") if named else None
     file = folder / "chat_template.jinja"
     if file.exists():
         if file.stat().st_size > 4 * MAX_SOURCE_CHARS:
@@ -65,10 +65,10 @@ def _pre_tokenizer(described: Mapping[str, Any], path: Path) -> PreTokenizer:
     normalizer = described.get("normalizer")
     if normalizer not in (None, {"type": "NFC"}):
         raise ModelError(f"{path} normalises text in a way that is not supported: this model cannot be used.")
-    pre = described.get("pre_tokenizer") or {}
-    steps = pre.get("pretokenizers", []) if pre.get("type") == "Sequence" else [pre]
-    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-        steps = []
+    pre = described.get("pre_tokenizer")
+    listed = pre.get("pretokenizers") if isinstance(pre, dict) and pre.get("type") == "Sequence" else [pre]
+    plain = isinstance(listed, list) and all(isinstance(step, dict) for step in listed)
+    steps: list[dict[str, Any]] = listed if plain else []  # type: ignore[assignment]
     kinds = [step.get("type") for step in steps]
     last = steps[-1] if steps else {}
     family = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Sequence
 
 import torch
@@ -36,9 +38,8 @@ class KVCache:
         device: torch.device | str = "cpu",
     ) -> None:
         shape = (n_layer, batch, n_kv_head, max_seq_len, head_size)
-        # Zeros, not empty: a masked NaN left in memory would still poison the weighted sum.
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.keys = _zeros(shape, dtype, torch.device(device))
+        self.values = _zeros(shape, dtype, torch.device(device))
         self.lengths = [0] * batch
         self.max_seq_len = max_seq_len
 
@@ -116,3 +117,15 @@ class KVCache:
     def clear(self) -> None:
         """Forget everything."""
         self.lengths = [0] * self.batch
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros, not whatever lies in memory: a masked NaN would still poison the weighted sum.
+
+    On the CPU they are pages of the system's own, which use memory only once they are written: torch.zeros
+    writes them all, numpy asks for huge ones.
+    """
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+    return torch.frombuffer(pages, dtype=dtype).view(shape)

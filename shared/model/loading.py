@@ -164,6 +164,9 @@ def _build(
             if progress:
                 progress("loading", done, config.parameter_count)
 
+    threads = torch.get_num_threads()
+    # The pieces are too small to share: a second thread would only spin between them.
+    torch.set_num_threads(1)
     try:
         return GPT.from_state(config, counted(), device=device, dtype=dtype)
     except ValueError as error:
@@ -171,3 +174,5 @@ def _build(
     except (MemoryError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else "out of memory"
         raise ModelError(f"{path} could not be loaded on {device}: {reason}. Take a smaller model.") from None
+    finally:
+        torch.set_num_threads(threads)

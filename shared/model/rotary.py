@@ -22,7 +22,12 @@ class RotaryEmbedding(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
-        self.build(torch.get_default_device())
+        if torch.get_default_device().type == "meta":
+            # Built later; arithmetic on the meta device would import all of torch._dynamo (1 s).
+            self.register_buffer("cos", torch.empty(0), persistent=False)
+            self.register_buffer("sin", torch.empty(0), persistent=False)
+        else:
+            self.build(torch.get_default_device())
 
     def build(self, device: torch.device) -> None:
         """Make the tables; called again when a model that was laid out on the meta device becomes real."""

@@ -25,6 +25,12 @@ _STRING_METHODS = frozenset(
     lstrip removeprefix removesuffix rfind rindex rsplit rstrip split splitlines startswith strip title
     upper""".split()  # noqa: SIM905
 )
+_METHODS: dict[type | tuple[type, ...], frozenset[str]] = {
+    str: _STRING_METHODS,
+    dict: frozenset(["get", "items", "keys", "values"]),
+    (list, tuple): frozenset(["count", "index"]),
+    (int, float, bytes): frozenset(),
+}
 _ITERATED = "akane_iterated"
 _JOINED = "akane_joined"
 
@@ -72,9 +78,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree.set_environment(self)  # type: ignore[return-value]
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Of strings only what cannot blow them up; of the rest what Jinja's own sandbox allows."""
-        if isinstance(obj, str):
-            return attr in _STRING_METHODS
+        """Of plain values only what cannot blow them up; of the rest what Jinja's own sandbox allows."""
+        for kind, names in _METHODS.items():
+            if isinstance(obj, kind):
+                return attr in names
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import regex  # type: ignore[import-untyped]
 import tiktoken
 
+from shared.model.config import MAX_SIZES
 from shared.model.errors import ModelError
 
 
@@ -65,12 +66,14 @@ class Tokenizer:
         if not ids or len(set(ids)) != len(ids) or min(ids) < 0:
             raise ModelError("The model's vocabulary gives one id to two tokens: take another file.")
         self.vocab_size = max(ids) + 1
+        if self.vocab_size > MAX_SIZES["vocab_size"]:
+            raise ModelError(f"The model's vocabulary has the id {max(ids)}: take another file.")
         self.specials = dict(specials)
         self._bytes = [b""] * self.vocab_size
         for token, number in [*ranks.items(), *others.items()]:
             self._bytes[number] = token
         for name in visible:
-            self._bytes[specials[name]] = name.encode()
+            self._bytes[specials[name]] = name.encode("utf-8", "replace")
         known = [specials[name] for name in END_NAMES + START_NAMES if name in specials]
         self.end_ids = frozenset([*known, *ends])
         self._pre = pre
@@ -185,6 +188,6 @@ def bpe_tokenizer(
 
 
 def _pair(merge: str | Sequence[str]) -> tuple[str, str]:
-    if not isinstance(merge, str) and len(merge) == 2 and all(isinstance(part, str) for part in merge):
+    if isinstance(merge, (list, tuple)) and len(merge) == 2 and all(isinstance(part, str) for part in merge):
         return merge[0], merge[1]
     raise ModelError(f"The model's vocabulary has the merge {str(merge)[:40]!r}, which is not a pair.")

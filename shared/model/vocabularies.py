@@ -19,7 +19,7 @@ GGUF_PRE_TOKENIZERS = {
     "llama3": "llama3",
     "qwen2": "qwen2",
 }
-NORMAL, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 3, 4, 5, 6
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 """`tokenizer.ggml.token_type`."""
 
 GPT2_RANKS_FILE = "r50k_base.tiktoken"
@@ -35,7 +35,7 @@ def gguf_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
             f"The file's vocabulary is of the kind {str(model)[:40]!r}: only byte-level BPE is known."
         )
     pre = metadata.get("tokenizer.ggml.pre")
-    if pre not in GGUF_PRE_TOKENIZERS:
+    if not isinstance(pre, str) or pre not in GGUF_PRE_TOKENIZERS:
         known = ", ".join(GGUF_PRE_TOKENIZERS)
         raise ModelError(f"The file's pre-tokenizer {str(pre)[:40]!r} is unknown: known are {known}.")
     tokens = _texts(metadata, "tokenizer.ggml.tokens")

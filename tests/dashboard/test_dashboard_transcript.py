@@ -46,6 +46,7 @@ def test_every_way_to_end_is_one_closed_line() -> None:
         return printed(turn("t1", 1, "thinking", **ABOUT), turn("t1", 1, "done", **ABOUT, **fields))
 
     assert end(end="refused") == "Mika: hi\nAkane: (not answered)\n"
+    assert end(end="refused", text="Let's not.") == "Mika: hi\nAkane: Let's not.\n", "in her own words"
     assert end(end="interrupted", text="Well,") == "Mika: hi\nAkane: Well, (interrupted)\n"
     assert end(end="stop") == "Mika: hi\nAkane: …\n"
 

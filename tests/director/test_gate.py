@@ -30,7 +30,12 @@ def gate() -> Gate:
         ("wrong_name", "you can call me bob"),
         ("wrong_name", "Hi Akane! I like tea."),
         ("wrong_name", "That's a great question, Akane!"),
+        ("assistant", "Hi there! I'm Akane, a chatbot who loves you."),
+        ("markup", "Here is what you need:"),
+        ("human", "I'm Akane, a real person!"),
         ("human", "I'm a real person."),
+        ("human", "I'm only 21, Sam!"),
+        ("wrong_name", "That's me, Bob!"),
         ("human", "I am a 25-year-old."),
         ("third_person", "Akane smiles and says hello."),
         ("role_leak", "User: what about you?"),
@@ -66,6 +71,8 @@ def test_rule_catches(gate: Gate, rule: str, chunk: str) -> None:
         "Hi Sam! I'm Akane, your AI VTuber.",
         "I'm Japanese at heart, I guess.",
         "It's me, Akane!",
+        "Hi, I'm so happy!",
+        "I'm not a human, silly.",
         "My name is Akane, like madder red.",
         "Thanks, Pixel! Welcome back.",
         "I love racing games, Sam!",
@@ -97,6 +104,25 @@ def test_what_she_said_before_is_a_loop(gate: Gate) -> None:
     assert gate.check("Tea is nice.", scene).rule == "loop"
     assert gate.check("I crash in every race!", scene).rule == "loop"
     assert gate.check("Bye!", scene), "short words may come again"
+
+
+def test_she_does_not_fall_into_one_way_of_answering(gate: Gate) -> None:
+    recent = ("I'm so sorry, I don't know that one. It is a famous place called home.",)
+    scene = Scene(recent=recent, asked="where is it?", names=frozenset())
+    assert gate.check("I'm so sorry, that's far away.", scene), "three words alike are no habit"
+    assert gate.check("I'm so sorry, I don't have one.", scene).rule == "loop"
+    assert gate.check("Well, it is a famous place called Rome.", scene).rule == "loop"
+    again = Scene(recent=("I'm Akane, an AI VTuber. Hello!",), asked="who are you?", names=frozenset())
+    assert gate.check("I'm Akane, an AI with a smile.", again), "asked who she is, she may say it again"
+
+
+def test_viewers_are_not_mixed_up(gate: Gate) -> None:
+    scene = Scene(asked="hi", names=frozenset({"Sam"}), others=frozenset({"rosa", "mia"}))
+    assert gate.check("I told Rosa about it.", scene).rule == "invented_viewer"
+    assert gate.without_strangers("I love it, Rosa!", scene) == "I love it!"
+    assert gate.without_strangers("Mia, that is sweet.", scene) == "That is sweet."
+    assert gate.without_strangers("I love it, Sam!", scene) == "I love it, Sam!"
+    assert gate.without_strangers("Well, that is sweet, dear.", scene) == "Well, that is sweet, dear."
 
 
 def test_names_in_the_question_may_be_spoken(gate: Gate) -> None:

@@ -20,6 +20,10 @@ def message(number: int, author: str = "Sam", text: str = "hi", channel: str = "
     return ChatMessage(id=f"m{number}", channel=channel, author=author, author_id=author, text=text)
 
 
+def said_by_her(memory: Memory) -> list[str]:
+    return [turn.content for turn in memory.prompt()[memory.n_pinned :] if turn.role == "assistant"]
+
+
 def test_prompt_grows_at_its_end_only_until_half_is_dropped() -> None:
     memory = Memory(PERSONA, limit=4)
     previous = memory.prompt()
@@ -29,7 +33,8 @@ def test_prompt_grows_at_its_end_only_until_half_is_dropped() -> None:
         assert prompt[: len(previous)] == previous
         previous = prompt
     assert memory.remember(message(4), "Answer 4.")
-    assert memory.replies() == ["Answer 3.", "Answer 4."]
+    assert said_by_her(memory) == ["Answer 3.", "Answer 4."]
+    assert memory.replies()[0] == "Answer 0.", "the gate looks farther back"
     assert memory.prompt()[: memory.n_pinned] == PERSONA.pinned()
 
 
@@ -51,7 +56,7 @@ def test_hostile_names_and_texts_stay_one_harmless_line() -> None:
 def test_nothing_heard_is_nothing_remembered() -> None:
     memory = Memory(PERSONA, limit=4)
     memory.remember(message(1), "  ")
-    assert memory.replies() == []
+    assert said_by_her(memory) == memory.replies() == []
 
 
 def test_banned_viewers_leave_the_memory() -> None:
@@ -60,9 +65,9 @@ def test_banned_viewers_leave_the_memory() -> None:
     memory.remember(message(2, "Sam"), "Two.")
     assert not memory.forget(ChatRetracted(channel="elsewhere", author_id="Bad", reason="banned"))
     assert memory.forget(ChatRetracted(channel="twitch", author_id="Bad", reason="banned"))
-    assert memory.replies() == ["Two."]
+    assert said_by_her(memory) == ["Two."]
     assert memory.forget(ChatRetracted(channel="twitch", reason="cleared"))
-    assert memory.names() == set()
+    assert said_by_her(memory) == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from real_show import shows
 
 from shared.bus import CommandError
 from shared.commands import Restart, StopShow
@@ -15,6 +16,11 @@ from shared.commands import Restart, StopShow
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
 SMALL = ("--headless", "--only", "input,director")
+
+
+@pytest.fixture
+def start():
+    yield from shows()
 
 
 def test_headless_runs_until_it_is_interrupted_and_leaves_nothing(start):

@@ -11,6 +11,7 @@ import time
 
 import pyte
 import pytest
+from real_show import shows
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
 
@@ -23,9 +24,14 @@ SANE = {
     "all mouse moves": ("\x1b[?1003h", "\x1b[?1003l"),
     "bracketed paste": ("\x1b[?2004h", "\x1b[?2004l"),
     "focus reports": ("\x1b[?1004h", "\x1b[?1004l"),
-    "keyboard protocol": ("\x1b[>1u", "\x1b[<u"),
+    "keyboard protocol": ("\x1b[>25u", "\x1b[<u"),
     "hidden cursor": ("\x1b[?25l", "\x1b[?25h"),
 }
+
+
+@pytest.fixture
+def start():
+    yield from shows()
 
 
 def drawn(show):
@@ -59,6 +65,26 @@ def test_typing_quit_or_ctrl_c_ends_it_within_five_seconds_and_leaves_nothing(st
     assert time.monotonic() - begun < 5
     assert show.survivors() == []
     assert_sane(show)
+
+
+@pytest.mark.parametrize("keys", ["quit\r", "\x03", "\x04"])
+def test_plain_in_a_terminal_ends_the_same_way(start, keys):
+    show = start("--plain", *FLAGS, terminal=True)
+    show.until_ready()
+    show.type(keys)
+    assert show.wait(10) == 0
+    assert show.survivors() == []
+    assert ALTERNATE_ON not in show.output
+    assert_sane(show)
+
+
+def test_a_terminal_that_is_closed_ends_the_show(start):
+    show = start(*FLAGS, terminal=True)
+    drawn(show)
+    show.note_processes()
+    show.hang_up()
+    show.wait(10)
+    assert show.survivors() == []
 
 
 def test_readiness_is_told_before_the_screen_takes_the_terminal(start):

@@ -16,13 +16,22 @@ from conftest import OpenBus, until
 from input_helpers import FakeTwitch
 
 from services.input import stdin_reader
-from services.input.answering import ABSENT_S
+from services.input.answering import ABSENT_S, GRACE_S
 from services.input.service import InputService
 from shared.bus import Bus, CommandError, SourceLost
 from shared.clock import FakeClock
 from shared.commands import StopShow, Submit, SubmitReply
 from shared.config import ROOT, BusSettings, DashboardSettings, InputSettings, Settings
-from shared.events import ChatMessage, ChatRetracted, Health, TurnState
+from shared.events import (
+    ChatMessage,
+    ChatRetracted,
+    Health,
+    Processes,
+    ProcessInfo,
+    ProcessState,
+    ServicePhase,
+    TurnState,
+)
 from shared.service import StartError
 
 
@@ -47,7 +56,9 @@ class Pipe(io.RawIOBase):
 class Show:
     """An input service that the test turns by hand, and a director and a launcher that are the test."""
 
-    def __init__(self, settings: InputSettings, open_bus: OpenBus, plain: bool = False) -> None:
+    def __init__(
+        self, settings: InputSettings, open_bus: OpenBus, plain: bool = False, directed: bool = True
+    ) -> None:
         self.clock = FakeClock()
         self.director = open_bus("director", "chat.", register=True)
         self.launcher = open_bus("launcher", register=True)
@@ -59,6 +70,9 @@ class Show:
         )
         self.service.start()
         self.heard: list[Any] = []
+        if directed:
+            self.beat()
+            self.run(lambda: not self.service._answering.away(self.clock()))
 
     def run(self, done: Callable[[], object]) -> None:
         """Let everybody work until `done`."""
@@ -93,8 +107,13 @@ class Show:
         state = TurnState(turn="t", epoch=1, phase="done", message_id=message.id, end="stop")
         self.director.publish("turn.state", state)
 
-    def beat(self) -> None:
-        self.director.publish("sys.health", Health(phase="ready", pid=1))
+    def beat(self, phase: ServicePhase = "ready") -> None:
+        self.director.publish("sys.health", Health(phase=phase, pid=1))
+
+    def supervise(self, state: ProcessState) -> None:
+        """The launcher says how its director is."""
+        table = Processes(processes=[ProcessInfo(name="director", state=state)])
+        self.launcher.publish("sys.processes", table)
 
 
 @pytest.fixture
@@ -192,9 +211,7 @@ def test_with_a_screen_the_show_goes_on_after_the_script(open_bus: OpenBus, scri
 
 def test_a_director_that_dies_is_waited_for_before_the_next_line(open_bus: OpenBus, script: Path) -> None:
     show = Show(InputSettings(script=str(script)), open_bus, plain=True)
-    show.beat()
     show.wait_said("one")
-    show.run(lambda: show.service._answering._session)
     show.service.on_lost(SourceLost("director", show.director.session))
     show.service.tick()
     assert "restarted" in show.service.detail
@@ -206,11 +223,42 @@ def test_a_director_that_dies_is_waited_for_before_the_next_line(open_bus: OpenB
 
 
 def test_without_a_director_the_wait_ends_and_says_why(open_bus: OpenBus, typed: Pipe) -> None:
-    show = Show(InputSettings(stdin=True), open_bus)
+    show = Show(InputSettings(stdin=True), open_bus, directed=False)
     typed.write(b"anybody?")
     typed.close_writing()
+    show.clock.advance(GRACE_S)
     show.wait_said("anybody?")
     show.clock.advance(ABSENT_S + 1)
+    show.run(lambda: show.stops)
+    assert "director is not running" in show.service.detail
+
+
+def test_lines_wait_for_a_director_that_still_starts(open_bus: OpenBus, typed: Pipe) -> None:
+    show = Show(InputSettings(stdin=True), open_bus, directed=False)
+    show.supervise("starting")
+    show.run(lambda: show.service._answering._expected)
+    show.clock.advance(100.0)
+    typed.write(b"early bird\n")
+    early = ask(show, Submit(text="from the screen"))
+    assert isinstance(early, SubmitReply)
+    show.beat("loading")
+    show.run(lambda: show.service._answering._session)
+    assert show.said() == []
+    show.beat("ready")
+    show.wait_said("from the screen", "early bird")
+    assert show.heard[0].payload.id == early.message_id
+
+
+def test_when_the_launcher_gave_the_director_up_nobody_waits(open_bus: OpenBus, typed: Pipe) -> None:
+    show = Show(InputSettings(stdin=True), open_bus, directed=False)
+    show.supervise("starting")
+    show.run(lambda: show.service._answering._expected)
+    typed.write(b"anybody?")
+    typed.close_writing()
+    show.clock.advance(ABSENT_S)
+    show.supervise("failed")
+    show.wait_said("anybody?")
+    show.clock.advance(ABSENT_S)
     show.run(lambda: show.stops)
     assert "director is not running" in show.service.detail
 

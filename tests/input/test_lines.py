@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.input.answering import ABSENT_S, IDLE_S, Answering
+from services.input.answering import ABSENT_S, GRACE_S, IDLE_S, Answering
 from services.input.lines import BadLine, Lines, check_line, decode_line, read_script
 from shared.events import TurnState
 
@@ -111,6 +111,14 @@ def test_without_a_director_lines_are_hopeless_after_a_while() -> None:
     assert "not running" in (answering.hopeless(5.0, 5.0 + ABSENT_S) or "")
     answering.heard("s", 30.0, ready=True)
     assert answering.hopeless(5.0, 31.0) is None
+
+
+def test_at_the_start_a_first_sign_of_a_director_is_waited_for() -> None:
+    answering = Answering(now=0.0)
+    assert answering.away(GRACE_S - 0.1)
+    assert not answering.away(GRACE_S)  # by hand, without one: somebody else may want the lines
+    answering.heard("one", GRACE_S - 0.5, ready=True)
+    assert not answering.away(GRACE_S - 0.1)
 
 
 def test_a_director_that_died_is_waited_for_but_not_for_ever() -> None:

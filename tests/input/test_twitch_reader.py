@@ -29,6 +29,9 @@ class Stage:
             settings, "akane", self.chat, self.status, rng=random.Random(5), wait=self.waits.append
         )
 
+    def end(self) -> None:
+        self.reader._stop.set()
+
     def joined(self) -> Connection:
         connection = self.server.accept()
         connection.welcome()
@@ -125,6 +128,24 @@ def test_a_stranger_s_certificate_is_refused_and_told(tmp_path: Path) -> None:
     assert "\n" not in status.detail
     assert (row.part, row.ok) == ("twitch", False)
     assert "certificate is not trusted" in row.detail
+
+
+def test_a_server_that_is_away_is_tried_again_with_growing_patience() -> None:
+    with FakeTwitch() as gone:
+        address = gone.address
+    stage = Stage(gone, InputSettings(twitch_server=address, twitch_tls=False))
+    tries = 6
+    stage.reader._wait = lambda delay_s: (
+        stage.waits.append(delay_s) or len(stage.waits) < tries or stage.end()
+    )
+    stage.reader.start()
+    details = [
+        status.detail for status in (stage.status.next() for _ in range(tries)) if isinstance(status, Status)
+    ]
+    stage.reader.stop()
+    assert all(f"{address} cannot be reached: " in detail for detail in details)
+    for failures, delay_s in enumerate(stage.waits):
+        assert max(1.0, 2.0**failures / 2) <= delay_s <= max(1.0, 2.0**failures)
 
 
 def test_check_finds_a_server_that_answers(authority: trustme.CA, stage: Stage) -> None:

@@ -142,6 +142,21 @@ def test_findings_survive_a_librarys_chatter_and_a_crash_is_one(tmp_path):
     ]
 
 
+@pytest.fixture
+def free_ports() -> list[str]:
+    """Flags that put the bus on three ports which were free a moment ago."""
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    ports = [server.getsockname()[1] for server in servers]
+    for server in servers:
+        server.close()
+    keys = ("publish", "subscribe", "commands")
+    return [
+        part
+        for key, port in zip(keys, ports, strict=True)
+        for part in ("--set", f"bus.{key}=tcp://127.0.0.1:{port}")
+    ]
+
+
 def _run(*arguments: str, cwd: Path, **kinds: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(Path(launcher.__file__)), *arguments]
     return subprocess.run(  # type: ignore[call-overload]

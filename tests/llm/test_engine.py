@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from engine_helpers import Letters, ends, engine_of, letters, random_gpt, request, run, text_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.llm import engine as engine_module
-from services.llm.engine import RefusedError
+from services.llm.engine import Output, RefusedError
 from services.llm.generation import Ended, Piece
 from shared.model.sampling import SamplingParams
 
@@ -262,3 +264,41 @@ def test_figures_of_an_ending() -> None:
     assert end.elapsed_ms == pytest.approx(1400)
     assert engine.tokens_total == 10
     assert engine.rows.used == len(PERSONA) + 9
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["submit", "cancel", "step"]), st.integers(0, 5), st.integers(1, 60)),
+        max_size=40,
+    ),
+    st.integers(1, 3),
+)
+def test_whatever_happens_every_text_is_what_it_would_be_alone(
+    script: list[tuple[str, int, int]], slots: int
+) -> None:
+    engine, _ = engine_of(MODEL, slots=slots, prefill_chunk=16, queue_limit=100)
+    prompts: dict[str, list[int]] = {}
+    outputs: list[Output] = []
+    for action, which, length in script:
+        if action == "submit":
+            # Six conversations that share beginnings of different lengths.
+            name = f"g{len(prompts)}"
+            prompts[name] = [*PERSONA[: 8 * which], *PERSONA[which : which + length]]
+            engine.submit(request(name, prompts[name]))
+        elif action == "cancel":
+            outputs += engine.cancel(lambda one, which=which: one.generation == f"g{which}")
+        else:
+            for _ in range(which):
+                outputs += engine.step()
+    outputs += run(engine)
+    found = ends(outputs)
+    assert set(found) == set(prompts)
+    assert engine.rows.free == set(range(slots))
+    for name, end in found.items():
+        whole = letters(alone(prompts[name]))
+        assert end.reason in ("length", "cancelled")
+        assert whole.startswith(end.text)
+        assert end.text == whole or end.reason == "cancelled"
+    for row, held in enumerate(engine.rows.held):
+        assert len(held) == engine.rows.cache.lengths[row]

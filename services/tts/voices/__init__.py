@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from services.tts.rendering import Part
@@ -18,14 +18,18 @@ class VoiceError(Exception):
 class Voice(Protocol):
     """Turns text into sound. Lives in the engine child alone; one call at a time."""
 
-    def synthesize(self, text: str, rate: float) -> list[Part]:
-        """Sentences of `text` in order, empty when the voice has no sound for it; `rate` 1 is its own pace."""
+    def synthesize(self, text: str, rate: float) -> Iterator[Part]:
+        """Sentences of `text` in order, each when it is asked for; `rate` 1 is the ordinary pace.
+
+        None come when the voice has no sound for the text.
+        """
 
 
 def load_voice(name: str) -> Voice:
     """Load a voice and warm it. Raises VoiceError."""
     voice = _LOADERS[name]()
-    voice.synthesize("Hello, I am ready.", 1.0)  # the first call of a fresh engine is ten times slower
+    for _ in voice.synthesize("Hello, I am ready.", 1.0):
+        pass  # the first call of a fresh engine is ten times slower
     return voice
 
 

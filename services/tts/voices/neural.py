@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,8 +17,8 @@ from services.tts.voices import VoiceError
 DURATIONS = "/Clip_output_0"
 """Inner value of hibari 0.2.1's graph: the length of each phoneme in units of `DURATION_S` at any rate."""
 DURATION_S = 0.025
-MAX_PHONEMES = 380
-"""The model is trained on sentences of up to 400."""
+MAX_PHONEMES = 320
+"""A sentence is cut behind the word that reaches this; the model knows sentences of up to 400."""
 CLAUSE_PHONEMES = 200
 """Longer sentences are split behind the next comma."""
 NAMES = {"Akane": "ɑkˈɑnA"}
@@ -54,14 +55,12 @@ class NeuralVoice:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise VoiceError(f"the neural voice cannot be loaded ({reason})") from error
 
-    def synthesize(self, text: str, rate: float) -> list[Part]:
+    def synthesize(self, text: str, rate: float) -> Iterator[Part]:
         """One part a sentence; words are the normalised ones ("5 km" is "5 kilometers")."""
-        parts = []
         for sentence in self._hibari.split_sentences(text):
             for stretch in self._phonemize(sentence):
                 if any(sign.isalpha() for sign in stretch.signs):
-                    parts.append(self._say(stretch, rate))
-        return parts
+                    yield self._say(stretch, rate)
 
     def _phonemize(self, sentence: str) -> list[Phonemes]:
         marked = _NAME.sub(lambda name: f"[{name[0]}](/{NAMES[name[0]]}/)", self._normalize(sentence))
@@ -112,7 +111,7 @@ def stretches(tokens: list[tuple[str, str, bool]], vocabulary: frozenset[str]) -
         words.append((text, at, max(at, last)))
         pausing = signs[-1:] in tuple(",;:—…")
         text, first = "", None
-        if len(signs) > (CLAUSE_PHONEMES if pausing else MAX_PHONEMES - 60):
+        if len(signs) > (CLAUSE_PHONEMES if pausing else MAX_PHONEMES):
             done.append(Phonemes(signs, words))
             signs, words, last = "", [], 0
         elif signs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from services.tts.audio import SAMPLE_RATE_HZ
@@ -13,11 +15,11 @@ from services.tts.timing import estimate
 class SilentVoice:
     """Durations are estimated from the text, mouth shapes from its letters."""
 
-    def synthesize(self, text: str, rate: float) -> list[Part]:
+    def synthesize(self, text: str, rate: float) -> Iterator[Part]:
         """One part of silence as long as the text would take to say."""
         words = estimate(text.split(), rate)
         if not words or words[-1].end_s == 0.0:
-            return []
+            return
         mouths = [mouth for word in words for mouth in from_letters(word.text, word.start_s, word.end_s)]
         samples = np.zeros(round(words[-1].end_s * SAMPLE_RATE_HZ), np.float32)
-        return [Part(text, samples, words, mouths)]
+        yield Part(text, samples, words, mouths)

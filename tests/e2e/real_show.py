@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pty
 import re
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from shared.bus import Bus, Message
 from shared.commands import Submit
@@ -69,7 +69,7 @@ class Show:
         self._seen: set[int] = set()
         if terminal:
             self._terminal, inner = pty.openpty()
-            termios.tcsetwinsize(inner, (30, 100))
+            fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
             self.modes = termios.tcgetattr(inner)
             streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), inner)
         else:
@@ -120,11 +120,12 @@ class Show:
         assert self._terminal is not None
         os.write(self._terminal, text.encode())
 
-    def write(self, text: str) -> None:
-        """Write to standard input (a pipe)."""
-        assert self.launcher.stdin is not None
-        self.launcher.stdin.write(text.encode())
-        self.launcher.stdin.flush()
+    def hang_up(self) -> None:
+        """Close the window."""
+        assert self._terminal is not None
+        os.close(self.inner)
+        os.close(self._terminal)
+        self._terminal = None
 
     def wait(self, timeout_s: float = START_S) -> int:
         """Exit status, once it has ended."""
@@ -232,8 +233,6 @@ class Show:
 
 def _take_terminal() -> None:
     """In the child: the terminal on standard input becomes its controlling one."""
-    import fcntl
-
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
@@ -245,27 +244,14 @@ def _free_ports() -> list[str]:
     return addresses
 
 
-@pytest.fixture
-def start() -> Iterator[Callable[..., Show]]:
-    """`start(*flags, stdin=None, terminal=False)`: a launcher that ends with the test."""
-    shows: list[Show] = []
+def shows() -> Iterator[Callable[..., Show]]:
+    """Body of the fixture `start(*flags, stdin=None, terminal=False)`: launchers that end with the test."""
+    begun: list[Show] = []
 
     def begin(*flags: str, **how: Any) -> Show:
-        shows.append(Show(*flags, **how))
-        return shows[-1]
+        begun.append(Show(*flags, **how))
+        return begun[-1]
 
     yield begin
-    for show in shows:
+    for show in begun:
         show.close()
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Callable[..., str]:
-    """`script(line, …)`: the path of a file with these lines."""
-
-    def write(*lines: str) -> str:
-        path = tmp_path / "script.txt"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return str(path)
-
-    return write
