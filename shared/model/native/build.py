@@ -1,4 +1,4 @@
-"""Compiles the C++ files of this folder once for this machine, keeps the library in the cache and opens it."""
+"""Compiles the C++ files of this folder once for this machine, keeps the library and opens it."""
 
 from __future__ import annotations
 

@@ -37,7 +37,13 @@ class NativeCache(KVCache):
     def __init__(self, config: GPTConfig, batch: int = 1, max_seq_len: int | None = None) -> None:
         length = config.block_size if max_seq_len is None else min(max_seq_len, config.block_size)
         padded = -(-config.head_size // LANES) * LANES
-        shape = (batch, -(-length // CHUNK), config.n_layer, config.n_kv_head, CHUNK * (config.head_size + padded))
+        shape = (
+            batch,
+            -(-length // CHUNK),
+            config.n_layer,
+            config.n_kv_head,
+            CHUNK * (config.head_size + padded),
+        )
         self.chunks = _zeros(shape)
         self.lengths = [0] * batch
         self.max_seq_len = length

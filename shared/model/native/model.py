@@ -115,7 +115,9 @@ class NativeModel:
         missing = dict(wanted_shapes(config))
         for name, tensor in tensors:
             if name not in missing:
-                raise ValueError(f"the checkpoint's tensor {name[:80]!r} does not belong to this architecture")
+                raise ValueError(
+                    f"the checkpoint's tensor {name[:80]!r} does not belong to this architecture"
+                )
             if tensor.shape != missing[name]:
                 raise ValueError(
                     f"the checkpoint's tensor {name!r} is {tensor.shape}, the config needs {missing[name]}"
@@ -132,7 +134,9 @@ class NativeModel:
         return cls(config, ((akane_name(name), _raw(file, name)) for name in names), **options)
 
     @classmethod
-    def from_state(cls, config: GPTConfig, tensors: Iterable[tuple[str, Tensor]], **options: Any) -> NativeModel:
+    def from_state(
+        cls, config: GPTConfig, tensors: Iterable[tuple[str, Tensor]], **options: Any
+    ) -> NativeModel:
         """From tensors; matrices keep bfloat16, everything else becomes float32."""
         return cls(config, ((name, _raw_of(tensor)) for name, tensor in tensors), **options)
 
