@@ -22,7 +22,7 @@ from services.director.turns import Turns
 from services.llm.generation import Ended, Piece
 from services.llm.inference import Inference
 from shared.commands import Cancel, Generate
-from shared.config import DirectorSettings, LlmSettings, load_toml
+from shared.config import LlmSettings, load_settings, load_toml
 from shared.events import ChatMessage, Finished, Token, TurnState
 
 DATA = Path(__file__).with_name("data")
@@ -152,22 +152,24 @@ def figures(results: Sequence[Said], persona: Persona) -> list[Figure]:
 
 def run() -> list[Figure]:
     """The figures of `python -m benchmarks persona`."""
-    persona = load_persona(DirectorSettings().persona)
-    inference = load_inference(LlmSettings().model, len(SEEDS))
+    settings = load_settings()
+    persona = load_persona(settings.director.persona)
+    inference = load_inference(settings.llm.model, len(SEEDS))
     questions = load_questions(UNSEEN)
-    history = DirectorSettings().history_turns
+    history = settings.director.history_turns
     shows = [Show(inference, persona, questions, seed, history) for seed in SEEDS]
     return figures(play(shows, inference), persona)
 
 
 def main() -> None:
     """Print every reply and the rules it breaks, for tuning: `python -m benchmarks.persona --dev`."""
+    settings = load_settings()
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--dev", action="store_true", help="the questions for tuning, not the unseen ones")
     parser.add_argument("--apart", action="store_true", help="every question in a show of its own")
-    parser.add_argument("--persona", default=DirectorSettings().persona)
-    parser.add_argument("--history", type=int, default=DirectorSettings().history_turns)
-    parser.add_argument("--model", default=LlmSettings().model)
+    parser.add_argument("--persona", default=settings.director.persona)
+    parser.add_argument("--history", type=int, default=settings.director.history_turns)
+    parser.add_argument("--model", default=settings.llm.model)
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)

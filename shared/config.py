@@ -73,8 +73,8 @@ class DirectorSettings(Section):
     persona: str = "akane"
     """A file of `configs/personas/` or a path to one."""
     queue_limit: int = Field(default=50, ge=1, le=10_000)
-    history_turns: int = Field(default=6, ge=0, le=1_000)
-    """Earlier exchanges sent along with a new message."""
+    history_turns: int = Field(default=2, ge=0, le=1_000)
+    """Earlier exchanges sent along with a new message; a small model repeats itself when it reads more."""
     blocklist: str = ""
     """A text file of words and phrases, one a line, never answered or voiced; adds to the built-in list."""
     seed: int | None = None

@@ -89,6 +89,12 @@ class Ring:
         with self._lock:
             return self._spans.get(key)
 
+    @property
+    def waiting(self) -> bool:
+        """Something is left for the device to take, if only an empty chunk."""
+        with self._lock:
+            return bool(self._waiting)
+
     def waiting_frames(self) -> int:
         """Samples not yet delivered."""
         with self._lock:

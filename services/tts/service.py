@@ -95,7 +95,8 @@ class TtsService(Service):
         self._render(now)
         if self.scheduler.speaking:
             self._quiet_since = None
-            self._playback.resume()
+            if self._ring.waiting:  # a device that starts on a full ring sounds a whole buffer earlier
+                self._playback.resume()
             self._playback.look(now)
             self.scheduler.advance(round(now * 1e9), self._playback.clock.frame(now))
         elif self._quiet_since is None:
@@ -150,9 +151,7 @@ class TtsService(Service):
             self.engine.poll(now)
 
     def _publish(self) -> None:
-        events, self.scheduler.events = self.scheduler.events, []
-        for topic, event in events:
-            self.bus.publish(topic, event)
+        """Recordings first: who hears that a turn is done finds its file."""
         recordings, self.scheduler.recordings = self.scheduler.recordings, []
         for recording in recordings:
             assert self._folder is not None
@@ -160,6 +159,9 @@ class TtsService(Service):
                 write_turn(self._folder, recording)
             except OSError as error:
                 log.warning("a recording could not be written to %s: %s", self._folder, error.strerror)
+        events, self.scheduler.events = self.scheduler.events, []
+        for topic, event in events:
+            self.bus.publish(topic, event)
 
     def _show_phase(self) -> None:
         assert self._playback is not None

@@ -15,35 +15,18 @@ _LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _ACTION = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,80}?)(?<=[^\s*])\*(?![\w*])")
-_NOT_ACTIONS = frozenset(
-    [
-        "this",
-        "yes",
-        "is",
-        "was",
-        "always",
-        "his",
-        "us",
-        "plus",
-        "its",
-        "perhaps",
-        "thing",
-        "king",
-        "sing",
-        "bring",
-    ]
-)
+_NOT_ACTIONS = frozenset("this yes is was always his us plus its perhaps king sing bring".split())  # noqa: SIM905
+_BARE_ACTIONS = frozenset("giggle laugh smile sigh wink nod wave blush gasp grin hug cough yawn".split())  # noqa: SIM905
 _KAOMOJI = re.compile(
     r"(?:(?<![\d:;=])[:;=][\-o^']?[)(\]\[DPpOo3/\\|*]+|(?<!\S)(?:[xX][\-^]?[D)(]+|<3+|\\[oO]/|\^\^"
     r"|[\^>TxXoOuU;=][_.ωo-][\^<TxXoOuU;=]))(?![A-Za-z0-9])"
-    r"|[(（][^()（）\w\s]*[^()（）A-Za-z0-9]*[^()（）\w\s]+[^()（）A-Za-z0-9]*[)）]"
+    r"|[(（](?=[^()（）]*[^()（）\w\s])[^()（）A-Za-z0-9]*[)）]"
 )
 """Western smileys (":-)", "XD", "<3"), Eastern ones ("^_^") and faces in parentheses without a word."""
-_KEPT_MARKS = frozenset("_.,!?…;:—–-'’\"“”()%&+=/@#$£€¥₹₩¢°。、！？，；：「」『』～")
-_DROPPED_MARKS = frozenset("～「」『』")
+_KEPT_MARKS = frozenset("_.,!?…;:—–-'’\"“”()%&+=/@#$£€¥₹₩¢°。、")
 _RUN = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
 _HUMMED = frozenset("hmrzfgsw")
-_STRONG = re.compile(r"[!?！？]{2,}")
+_STRONG = re.compile(r"[!?]{2,}")
 _DOTS = re.compile(r"\.{2,}|…{2,}")
 _DASHES = re.compile(r"[-–]{2,}")
 MAX_WORD_CHARS = 40
@@ -90,10 +73,11 @@ def speakable(text: str) -> Speakable:
 
 
 def _mask_action(found: re.Match[str]) -> str:
-    """A stage direction is several words, or one verb in -s or -ing; other starred words are emphasis."""
+    """A stage direction begins with a verb in -s or -ing, or is one bare verb; all else is emphasis."""
     inner = found[1]
-    acted = " " in inner or (inner.endswith(("s", "ing")) and inner.casefold() not in _NOT_ACTIONS)
-    if acted and len(inner.split()) <= 8:
+    verb = inner.split()[0].casefold()
+    acts = verb.endswith(("s", "ing")) and not verb.endswith("thing") and verb not in _NOT_ACTIONS
+    if acts or inner.casefold() in _BARE_ACTIONS:
         return GAP * len(found[0])
     return GAP + inner + GAP
 
@@ -106,7 +90,7 @@ def _say(word: str) -> str:
     kept = _DIGITS.sub(lambda digits: " ".join(digits[0]), kept)
     if kept[-1:] in _CURRENCIES and kept[:1].isdigit():
         kept = kept[-1] + kept[:-1]
-    kept = _STRONG.sub(lambda run: "?" if "?" in run[0] or "？" in run[0] else "!", kept)
+    kept = _STRONG.sub(lambda run: "?" if "?" in run[0] else "!", kept)
     kept = _DASHES.sub("—", _DOTS.sub("…", kept))
     if kept in _PAUSES or any(character.isalnum() for character in kept):
         return kept
@@ -118,7 +102,7 @@ _PAUSES = frozenset(("-", "—", "–", "&", "+", "%", "="))
 
 def _is_read(character: str) -> bool:
     category = unicodedata.category(character)
-    return category[0] in "LNM" or (character in _KEPT_MARKS and character not in _DROPPED_MARKS)
+    return category[0] in "LNM" or character in _KEPT_MARKS
 
 
 def _shorten(run: re.Match[str]) -> str:

@@ -15,7 +15,8 @@ from services.tts.speakable import MAX_WORD_CHARS, speakable
         ("Hello there, friend!", "Hello there, friend!"),
         ("Great 😀👍🏽 work 👩‍👩‍👧 🇯🇵 ♥ ☆", "Great work"),
         ("*waves happily* Hi!", "Hi!"),
-        ("Hi! *giggles*", "Hi!"),
+        ("Hi! *giggles* *smile*", "Hi!"),
+        ("*I mean it*, *nothing* else", "I mean it, nothing else"),
         ("I *really* love **this** and __that__", "I really love this and that"),
         ("[happy] Hi [very sad] there", "Hi there"),
         ("<b>bold</b> <|im_end|> move", "bold move"),
@@ -65,6 +66,10 @@ def test_shown_words_stand_beside_what_is_said() -> None:
         "(´" * 1000,
         "_ " * 1000,
         ":" * 2000,
+        "(" + "´" * 1999,
+        "(´" + "x" * 1998,
+        "**" + "x *" * 600,
+        "[x](" * 500,
     ],
 )
 def test_hostile_text_is_bounded_and_quick(hostile: str) -> None:
