@@ -1,4 +1,4 @@
-"""The KV cache of the native engine: float16, laid out for its kernels, with the row operations of `KVCache`."""
+"""The KV cache of the native engine: float16 as its kernels read it, with the row operations of `KVCache`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class CacheView(ctypes.Structure):
 class NativeCache(KVCache):
     """`chunks` is (batch, chunk of 128 positions, n_layer, n_kv_head, keys then values).
 
-    Keys of a chunk are (8, head_size, 16), sixteen positions side by side; values (128, head_size rounded up to
-    16). Positions come before layers, so that memory is used as a conversation grows.
+    Keys of a chunk are (8, head_size, 16), sixteen positions side by side; values (128, head_size rounded up
+    to 16). Positions come before layers, so that memory is used as a conversation grows.
     """
 
     __slots__ = ("chunks", "view")

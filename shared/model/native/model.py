@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from shared.model.config import GPTConfig
 from shared.model.device import physical_cores
 from shared.model.gguf_file import GgufFile
 from shared.model.gguf_model import ROPE_FACTORS, akane_name
+from shared.model.kv_cache import KVCache
 from shared.model.native.build import NATIVE, NativeUnavailableError, load_library
 from shared.model.native.cache import CacheView, NativeCache
 from shared.model.rotary import RotaryEmbedding
@@ -62,7 +64,7 @@ class _Config(ctypes.Structure):
 
 
 class RawTensor:
-    """Weights as they lie in a file: `kind` of ggml, `shape` outermost first, `data` bytes that stay alive."""
+    """Weights as they lie in a file: `kind` of ggml, `shape` outermost first, `data` their bytes."""
 
     __slots__ = ("data", "kind", "shape")
 
@@ -73,8 +75,8 @@ class RawTensor:
 class NativeModel:
     """Same calls as `GPT`; logits are float32 whatever the weights are, keys and values float16."""
 
-    device = torch.device("cpu")
-    dtype = torch.float32
+    device: torch.device = torch.device("cpu")
+    dtype: torch.dtype = torch.float32
 
     def __init__(
         self,
@@ -112,20 +114,23 @@ class NativeModel:
             raise NativeUnavailableError("the native engine got no memory or no threads")
         self._finalizer = weakref.finalize(self, self._library.akane_free, self._handle)
         self._rotary_rows = 0
+        self.kind = ""
+        """The type of most weights, as ggml calls it."""
+        bytes_of: Counter[str] = Counter()
         missing = dict(wanted_shapes(config))
         for name, tensor in tensors:
             if name not in missing:
-                raise ValueError(
-                    f"the checkpoint's tensor {name[:80]!r} does not belong to this architecture"
-                )
+                raise ValueError(f"the checkpoint's tensor {name[:80]!r} belongs to another architecture")
             if tensor.shape != missing[name]:
                 raise ValueError(
                     f"the checkpoint's tensor {name!r} is {tensor.shape}, the config needs {missing[name]}"
                 )
             del missing[name]
             self._put(name, tensor)
+            bytes_of[tensor.kind.name] += tensor.data.nbytes
         if missing:
             raise ValueError(f"the checkpoint lacks the tensor {min(missing)!r} ({len(missing)} missing)")
+        self.kind = bytes_of.most_common(1)[0][0]
 
     @classmethod
     def from_gguf(cls, file: GgufFile, config: GPTConfig, **options: Any) -> NativeModel:
@@ -170,7 +175,7 @@ class NativeModel:
     def __call__(
         self,
         tokens: Tensor,
-        cache: NativeCache | None = None,
+        cache: KVCache | None = None,
         rows: Sequence[int] | None = None,
         last_only: bool = False,
     ) -> Tensor:
@@ -180,6 +185,7 @@ class NativeModel:
             if length > self.config.block_size:
                 raise ValueError(f"{length} tokens do not fit the context of {self.config.block_size}")
             cache = self.new_cache(batch, length)
+        assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
         rows = range(batch) if rows is None else rows
         if len(rows) != batch or len(set(rows)) != batch:
             raise ValueError(f"{batch} sequences need as many different cache rows, not {list(rows)}")
@@ -249,7 +255,7 @@ class NativeModel:
         """As `GPT.generate`."""
         from shared.model.generate import generate
 
-        return generate(self, tokens, max_tokens, **options)  # type: ignore[arg-type]
+        return generate(self, tokens, max_tokens, **options)
 
 
 def wanted_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
