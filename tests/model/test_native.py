@@ -40,7 +40,7 @@ def test_every_family_gives_the_logits_of_pytorch(family: str, dtype: torch.dtyp
     reference = type(model).from_state(model.config, [(name, p.float()) for name, p in rounded])
     with torch.inference_mode():
         expected = reference(ids())
-    assert distance(native(ids()), expected) < 1e-3
+    assert distance(native(ids()), expected) < 3e-3  # keys and values are float16
 
 
 @pytest.mark.parametrize("target", TARGETS)

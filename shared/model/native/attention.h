@@ -26,10 +26,9 @@ static inline void scores(const Chunk& c, const float* q, int ldq, int block, fl
   for (int part = 0; part < PARTS; part++) {
     vf acc[N][B] = {};
     for (int d = 0; d < c.head_size; d++) {
-      if (N <= 4 && part == 0)
-        for (int b = 0; b < B; b++) {
-          __builtin_prefetch(next + (d * B + b) * LANES, 0, 2);
-          __builtin_prefetch(next + CHUNK * c.head_size + (d * B + b) * LANES, 0, 2);
+      if (N <= 4 && part == 0) {
+          __builtin_prefetch(next + d * B * LANES, 0, 2);
+          __builtin_prefetch(next + CHUNK * c.head_size + d * B * LANES, 0, 2);
         }
       vf k[B];
       for (int b = 0; b < B; b++) k[b] = load_half(keys + b * stride + d * LANES + part * W);

@@ -59,6 +59,22 @@ std::vector<float>* vector_of(Model& m, int slot, int layer) {
   return slot >= NORM_1 && slot <= BIAS_V ? all[slot - NORM_1] : nullptr;
 }
 
+// Gate and up are read side by side, so their blocks lie in turns, wherever both are of one kind.
+bool place(Model& m, int slot, int layer, Matrix& matrix) {
+  const bool paired = slot == GATE || slot == UP;
+  const size_t bytes = matrix.block_bytes();
+  if (paired) {
+    const Matrix& twin = slot == GATE ? m.layers[size_t(layer)].up : m.layers[size_t(layer)].gate;
+    if (twin.data && twin.kind == matrix.kind && twin.rows == matrix.rows) {
+      matrix.data = twin.data + bytes, matrix.step = twin.step;
+      return true;
+    }
+  }
+  matrix.step = paired ? 2 * bytes : bytes;
+  matrix.data = m.allocate(matrix.step * size_t(matrix.blocks()));
+  return matrix.data;
+}
+
 }  // namespace
 
 extern "C" {
@@ -84,8 +100,7 @@ int akane_matrix(void* model, int slot, int layer, int type, int rows, int cols,
   Matrix* matrix = matrix_of(m, slot, layer);
   if (!matrix || kind_of(type) == NO_KIND) return 2;
   matrix->kind = kind_of(type), matrix->rows = rows, matrix->cols = cols;
-  matrix->data = m.allocate(matrix->block_bytes() * size_t(matrix->blocks()));
-  if (!matrix->data) return 1;
+  if (!place(m, slot, layer, *matrix)) return 1;
   Packing packing(*matrix, type, raw, matrix->blocks() < 64 ? matrix->blocks() : 64);
   m.pool.run(packing);
   if (slot == EMBEDDING && m.c.tied_head) m.head = *matrix;

@@ -238,10 +238,6 @@ struct Forward : Work {
         for (int d = 0; d < size; d++) x[d] *= scale;
     }
     const int at = position % CHUNK;
-    for (int line = 0; line < size * LANES && n == 1; line += 32) {  // what attention reads first
-      __builtin_prefetch(record(layer, rows[t], 0, 0) + line);
-      __builtin_prefetch(record(layer, rows[t], 0, 0) + CHUNK * size + line);
-    }
     for (int h = 0; h < m.c.n_kv_head; h++) {
       uint16_t* keys = record(layer, rows[t], h, position / CHUNK);
       uint16_t* values = keys + CHUNK * size + size_t(at) * m.padded();

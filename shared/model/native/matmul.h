@@ -54,8 +54,6 @@ static void quantize(Columns& c, int t) {
   }
 }
 
-constexpr int PREFETCH = 2048;  // bytes ahead
-
 // What rounding column t left, as column t + 1: the sum of both products has 16-bit activations.
 static void quantize_rest(Columns& c, int t) {
   for (int g = 0; g < c.cols / GROUP; g++) {
@@ -71,8 +69,6 @@ static inline void tile_codes(const Matrix& m, const uint8_t* block, int part, c
   const int groups = m.groups();
   vf acc[T] = {};
   for (int g = 0; g < groups; g++, block += group_bytes(KIND)) {
-    if constexpr (T <= 4)  // few columns are bound by memory
-      for (int line = 0; line < group_bytes(KIND); line += 64) __builtin_prefetch(block + PREFETCH + line);
     const uint16_t* scale = (const uint16_t*)block + part * W;
     const uint8_t* weights = block + scales_of(KIND) * LANES * 2 + part * W * 4;
     vb w[8];

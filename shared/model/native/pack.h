@@ -19,13 +19,14 @@ struct Matrix {
   Kind kind = NO_KIND;
   int rows = 0, cols = 0;
   uint8_t* data = nullptr;
+  size_t step = 0;  // bytes from one block to the next
   int blocks() const { return (rows + LANES - 1) / LANES; }
   int groups() const { return cols / GROUP; }
   size_t block_bytes() const {
     if (kind >= BF16) return size_t(cols) * LANES * (kind == BF16 ? 2 : 4);
     return (size_t(group_bytes(kind)) * groups() + 63) / 64 * 64;
   }
-  const uint8_t* block(int index) const { return data + block_bytes() * index; }
+  const uint8_t* block(int index) const { return data + step * index; }
 };
 
 // Numbers of ggml's types.
@@ -135,7 +136,7 @@ static Group read_group(int type, const uint8_t* row, int g) {
 }
 
 static void pack_block(const Matrix& m, int index, int type, const uint8_t* raw) {
-  uint8_t* block = m.data + m.block_bytes() * index;
+  uint8_t* block = m.data + m.step * index;
   const int present = m.rows - index * LANES < LANES ? m.rows - index * LANES : LANES;
   std::memset(block, 0, m.block_bytes());
   for (int r = 0; r < present; r++) {
