@@ -7,6 +7,9 @@
 constexpr int CHUNK = 128;    // positions whose softmax is computed together; chunks are merged in order
 constexpr int MAX_GROUP = 8;  // query vectors that pass over a chunk together
 
+// Compiled by themselves: joined into one function, the compiler runs out of registers and halves the speed.
+#define APART __attribute__((noinline))
+
 struct Chunk {  // of one layer, one row, one key head
   const uint16_t *keys, *values;
   int head_size, padded;  // padded: head_size up to the next 16, the stride of values
@@ -20,7 +23,7 @@ struct Partial {
 
 // Scores of 16 * B positions from block `block` on.
 template <int N, int B>
-static inline void scores(const Chunk& c, const float* q, int ldq, int block, float* out) {
+APART static void scores(const Chunk& c, const float* q, int ldq, int block, float* out) {
   const int stride = c.head_size * LANES;
   const uint16_t *keys = c.keys + size_t(block) * stride, *next = c.next + size_t(block) * stride;
   for (int part = 0; part < PARTS; part++) {
@@ -41,7 +44,7 @@ static inline void scores(const Chunk& c, const float* q, int ldq, int block, fl
 }
 
 template <int N>
-static inline void weigh(const Chunk& c, const float* p, int count, float* out, int ldo) {
+APART static void weigh(const Chunk& c, const float* p, int count, float* out, int ldo) {
   constexpr int U = N <= 4 ? 2 : 1;  // more independent sums when there are few queries
   for (int d = 0; d < c.padded; d += W * U) {
     vf acc[N][U] = {};

@@ -119,6 +119,7 @@ struct Forward : Work {
     if (m.partials.size() < parts) m.partials.resize(parts), m.partial_values.resize(parts * m.padded());
   }
 
+  bool long_phases() const override { return n > 2; }
   int chunks(int t) const { return positions[t] / CHUNK + 1; }
   int phases() const override { return m.c.n_layer * PER_LAYER + 3; }
   // Phase 0 embeds; the last two are the final norm and the head.

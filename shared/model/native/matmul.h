@@ -15,7 +15,7 @@ struct Columns {
   std::vector<int8_t> codes;
   std::vector<Scale> scales;
   void shape(int n_columns, int n_cols) {
-    count = n_columns, cols = n_cols, ld = (n_cols + LANES - 1) / LANES * LANES, width = n_columns < TILE ? n_columns : TILE;
+    count = n_columns, cols = n_cols, ld = (n_cols + LANES - 1) / LANES * LANES, width = n_columns <= WIDEST ? n_columns : TILE;
     const size_t padded = size_t(tiles()) * width;
     if (values.size() < padded * ld) values.assign(padded * ld, 0.f);
     if (codes.size() < padded * cols) codes.assign(padded * cols, 0);
@@ -156,6 +156,8 @@ static void multiply_kind(const Matrix& m, int index, const Columns& x, float* o
     for (int begin = 0; begin < x.count; begin += x.width) {
       int t = begin;
       const int end = begin + x.width < x.count ? begin + x.width : x.count;
+      if constexpr (WIDEST >= 16)
+        for (; t + 16 <= end; t += 16) tile<KIND, 16>(m, block, part, x, t, out);
       if constexpr (TILE >= 12)
         for (; t + 12 <= end; t += 12) tile<KIND, 12>(m, block, part, x, t, out);
       if constexpr (TILE >= 8)

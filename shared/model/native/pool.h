@@ -1,10 +1,9 @@
 // Threads that work through a list of phases together. Whoever is awake takes the next piece; nobody waits for a
-// thread that the system has put aside unless it holds a piece. Waiting spins briefly, then sleeps.
+// thread that the system has put aside unless it holds a piece. Waiting spins briefly, then sleeps: beside another
+// busy process, spinning would only keep the piece that is waited for from being finished.
 #pragma once
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
-#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -13,6 +12,7 @@ struct Work {
   virtual int phases() const = 0;
   virtual int pieces(int phase) const = 0;  // 0 skips the phase; with 1 it runs between two others without a hand-over
   virtual void run(int phase, int piece) = 0;
+  virtual bool long_phases() const { return true; }  // else a helper that fell asleep is left so until the next work
   virtual ~Work() = default;
 };
 
@@ -24,6 +24,7 @@ class Pool {
   ~Pool() {
     stop_ = true;
     publish(phase_of(ticket_.load()) + 1, 0);
+    helpers_.wake();
     for (auto& worker : workers_) worker.join();
   }
   int threads() const { return int(workers_.size()) + 1; }
@@ -33,10 +34,11 @@ class Pool {
     base_ = phase_of(ticket_.load()) + 1;
     end_ = base_ + uint32_t(work.phases());
     advance(base_ - 1);
+    if (!work.long_phases()) helpers_.wake();
     while (true) {
       const uint64_t ticket = ticket_.load(std::memory_order_acquire);
       if (phase_of(ticket) == end_) return;
-      if (!take(ticket)) wait(ticket);
+      if (!take(ticket)) wait(owner_, ticket);
     }
   }
 
@@ -47,7 +49,7 @@ class Pool {
   void work() {
     while (!stop_) {
       const uint64_t ticket = ticket_.load(std::memory_order_acquire);
-      if (!take(ticket)) wait(ticket);
+      if (!take(ticket)) wait(helpers_, ticket);
     }
   }
 
@@ -74,14 +76,24 @@ class Pool {
   }
 
   void publish(uint32_t phase, uint32_t pieces) {
+    const bool all = pieces > 0 && work_->long_phases();  // once it is published, the work may be over and gone
     ticket_.store(uint64_t(phase) << 32 | pieces << 16);
-    if (sleepers_.load() > 0) {
-      std::lock_guard<std::mutex> lock(mutex_);
-      awake_.notify_all();
-    }
+    owner_.wake();
+    if (all) helpers_.wake();
   }
 
-  void wait(uint64_t seen) {
+  struct Bed {
+    std::mutex mutex;
+    std::condition_variable awake;
+    alignas(64) std::atomic<int> sleepers{0};
+    void wake() {
+      if (sleepers.load() == 0) return;
+      std::lock_guard<std::mutex> lock(mutex);
+      awake.notify_all();
+    }
+  };
+
+  void wait(Bed& bed, uint64_t seen) {
     const auto changed = [&] { return ticket_.load(std::memory_order_acquire) != seen; };
     for (int i = 0; i < SPINS; i++) {
       if (changed()) return;
@@ -91,20 +103,18 @@ class Pool {
       asm volatile("yield");
 #endif
     }
-    std::unique_lock<std::mutex> lock(mutex_);
-    sleepers_.fetch_add(1);
-    awake_.wait(lock, [&] { return ticket_.load() != seen; });
-    sleepers_.fetch_sub(1);
+    std::unique_lock<std::mutex> lock(bed.mutex);
+    bed.sleepers.fetch_add(1);
+    bed.awake.wait(lock, [&] { return ticket_.load() != seen; });
+    bed.sleepers.fetch_sub(1);
   }
 
   static constexpr int SPINS = 1500;  // about 30 microseconds
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<uint32_t> done_{0};
-  alignas(64) std::atomic<int> sleepers_{0};
+  Bed owner_, helpers_;
   std::atomic<bool> stop_{false};
   Work* work_ = nullptr;
   uint32_t base_ = 0, end_ = 0;
-  std::mutex mutex_;
-  std::condition_variable awake_;
   std::vector<std::thread> workers_;
 };

@@ -13,11 +13,11 @@
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #define ISA_NAME "avx512vnni"
 #define ISA_AVX512
-constexpr int W = 16, TILE = 12;
+constexpr int W = 16, TILE = 12, WIDEST = 16;
 constexpr bool UNSIGNED_DOT = true, WIDE_DOT = true;
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #define ISA_AVX2
-constexpr int W = 8, TILE = 4;
+constexpr int W = 8, TILE = 4, WIDEST = 4;
 #if defined(__AVXVNNI__)
 #define ISA_NAME "avxvnni"
 constexpr bool UNSIGNED_DOT = true, WIDE_DOT = true;
@@ -28,14 +28,15 @@ constexpr bool UNSIGNED_DOT = false, WIDE_DOT = false;
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
 #define ISA_NAME "neon"
 #define ISA_NEON
-constexpr int W = 4, TILE = 8;
+constexpr int W = 4, TILE = 8, WIDEST = 8;
 constexpr bool UNSIGNED_DOT = false, WIDE_DOT = false;
 #else
 #define ISA_NAME "scalar"
 #define ISA_SCALAR
-constexpr int W = 4, TILE = 4;
+constexpr int W = 4, TILE = 4, WIDEST = 4;
 constexpr bool UNSIGNED_DOT = false, WIDE_DOT = false;
 #endif
+// TILE columns share a weight that was read; up to WIDEST go in one pass when there are no more.
 // UNSIGNED_DOT: 8-bit codes are read as they are, 128 too large, and the caller subtracts 128 times the sum of
 // the activations; elsewhere dot_bytes makes them signed. WIDE_DOT: codes up to 240 times 127 do not saturate.
 
