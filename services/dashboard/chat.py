@@ -15,6 +15,8 @@ from textual.strip import Strip
 from services.dashboard.lines import exchange_lines
 from services.dashboard.state import Exchange
 
+_PAGE = 64
+
 
 class Chat(ScrollView, can_focus=False):
     """Exchanges above each other; follows its end unless it was scrolled up."""
@@ -35,6 +37,11 @@ class Chat(ScrollView, can_focus=False):
         self._strips: LRUCache[Hashable, Strip] = LRUCache(512)
         self._ground = Style()
         self._following = True
+
+    @property
+    def max_scroll_y(self) -> int:
+        """The scroll position that shows the last line at the bottom."""
+        return max(0, len(self._lines) - self.scrollable_content_region.height)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Scrolling up stops following, reaching the end starts it again."""
@@ -66,7 +73,9 @@ class Chat(ScrollView, can_focus=False):
             lines = known.get(id(exchange)) or exchange_lines(exchange, width)
             self._blocks.append((exchange, lines))
             self._lines.extend(lines)
-        self.virtual_size = Size(width, len(self._lines))
+        # Growing the widget lays the whole screen out anew: it grows a pageful ahead of its lines.
+        self.virtual_size = Size(width, -(-len(self._lines) // _PAGE) * _PAGE)
+        self.vertical_scrollbar.window_virtual_size = len(self._lines)
         self._follow()
         pairs = zip(before, self._lines[start:], strict=False)
         start += next(

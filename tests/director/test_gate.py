@@ -112,6 +112,10 @@ def test_she_does_not_fall_into_one_way_of_answering(gate: Gate) -> None:
     assert gate.check("I'm so sorry, that's far away.", scene), "three words alike are no habit"
     assert gate.check("I'm so sorry, I don't have one.", scene).rule == "loop"
     assert gate.check("Well, it is a famous place called Rome.", scene).rule == "loop"
+    praised = Scene(
+        recent=("Olive, you're such a genius!",), others=frozenset({"olive"}), names=frozenset({"Sam"})
+    )
+    assert gate.check("Sam, you're such a genius, hooray.", praised).rule == "loop"
     again = Scene(recent=("I'm Akane, an AI VTuber. Hello!",), asked="who are you?", names=frozenset())
     assert gate.check("I'm Akane, an AI with a smile.", again), "asked who she is, she may say it again"
 
@@ -121,6 +125,9 @@ def test_viewers_are_not_mixed_up(gate: Gate) -> None:
     assert gate.check("I told Rosa about it.", scene).rule == "invented_viewer"
     assert gate.without_strangers("I love it, Rosa!", scene) == "I love it!"
     assert gate.without_strangers("Mia, that is sweet.", scene) == "That is sweet."
+    assert gate.without_strangers("Hello, Akane! How are you?", scene) == "Hello! How are you?"
+    assert gate.without_strangers("Hi there Akane, welcome.", scene) == "Hi there, welcome."
+    assert gate.without_strangers("Hi Sam, I'm Akane!", scene) == "Hi Sam, I'm Akane!"
     assert gate.without_strangers("I love it, Sam!", scene) == "I love it, Sam!"
     assert gate.without_strangers("Well, that is sweet, dear.", scene) == "Well, that is sweet, dear."
 
