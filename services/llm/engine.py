@@ -12,8 +12,7 @@ from services.llm.generation import Ended, Generation, Piece, Request
 from services.llm.rows import Rows
 from shared.clock import Clock, monotonic
 from shared.events import EndReason
-from shared.model.generate import prefill
-from shared.model.gpt import GPT
+from shared.model.generate import LanguageModel, prefill
 from shared.model.sampling import Sampler
 from shared.model.static_decode import decoder_for
 
@@ -35,7 +34,7 @@ class Engine:
 
     def __init__(
         self,
-        model: GPT,
+        model: LanguageModel,
         *,
         slots: int = 1,
         context: int | None = None,
