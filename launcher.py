@@ -160,6 +160,7 @@ def chosen_model(settings: Settings, environment: Mapping[str, str]) -> str:
     """What `auto` means on this machine; the reason is printed. ModelError when it means nothing."""
     llm = settings.llm
     command = [sys.executable, "-m", "shared.model.auto", "--device", llm.device, "--dtype", llm.dtype]
+    command += ["--engine", llm.engine]
     command += ["--cached-tokens", str(llm.slots * llm.context)]
     asked = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True

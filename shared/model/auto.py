@@ -111,7 +111,7 @@ def _may_fetch(machine: Machine, preset: Preset) -> bool:
     return preset.size_bytes <= min(LARGEST_DOWNLOAD_BYTES, machine.disk_bytes * SHARE_OF_MEMORY)
 
 
-def this_machine(device: str = "auto", dtype: str = "auto") -> Machine:
+def this_machine(device: str = "auto", dtype: str = "auto", engine: str = "torch") -> Machine:
     """Look at the machine. Raises ModelError for a device that is not there."""
     import psutil
     import torch
@@ -136,20 +136,36 @@ def this_machine(device: str = "auto", dtype: str = "auto") -> Machine:
         title=describe(where) if where.type != "cpu" else f"{cores} core{'s' if cores > 1 else ''}",
         memory_bytes=memory_bytes,
         cores=cores,
-        bytes_per_parameter=float(number.itemsize),
+        bytes_per_parameter=None if _keeps_files(where.type, dtype, engine) else float(number.itemsize),
         disk_bytes=shutil.disk_usage(folder).free,
     )
 
 
+def _keeps_files(device: str, dtype: str, engine: str) -> bool:
+    """Whether the native engine will run, which leaves weights as their file has them."""
+    if device != "cpu" or engine == "torch" or (engine == "auto" and dtype != "auto"):
+        return False
+    from shared.model.native.build import NativeUnavailableError, load_library
+
+    try:
+        load_library()
+    except NativeUnavailableError:
+        return False
+    return True
+
+
 def choose_here(
-    device: str = "auto", dtype: str = "auto", cached_tokens: int = DEFAULT_CACHED_TOKENS
+    device: str = "auto",
+    dtype: str = "auto",
+    engine: str = "torch",
+    cached_tokens: int = DEFAULT_CACHED_TOKENS,
 ) -> Choice:
     """`choose` for this machine, from `configs/models/`. Raises ModelError."""
     from shared.model.fetch import is_present
 
     presets = [load_preset(name) for name in preset_names()]
     present = {preset.name for preset in presets if is_present(preset.name)}
-    return choose(this_machine(device, dtype), presets, present, cached_tokens)
+    return choose(this_machine(device, dtype, engine), presets, present, cached_tokens)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -157,12 +173,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m shared.model.auto", description=__doc__)
     parser.add_argument("--device", default="auto", help="auto, cuda, mps, cpu")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
+    parser.add_argument("--engine", default="auto", help="auto, native, torch")
     parser.add_argument(
         "--cached-tokens", type=int, default=DEFAULT_CACHED_TOKENS, help="slots times context"
     )
     asked = parser.parse_args(arguments)
     try:
-        choice = choose_here(asked.device, asked.dtype, asked.cached_tokens)
+        choice = choose_here(asked.device, asked.dtype, asked.engine, asked.cached_tokens)
     except ModelError as error:
         print(error, file=sys.stderr)
         return 2

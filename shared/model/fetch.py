@@ -181,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         name = chosen.name
         if name == AUTO:
-            choice = choose_here()
+            choice = choose_here(engine="auto")
             print(choice.why, file=sys.stderr)
             name = choice.name
         with terminal_progress() as progress:
