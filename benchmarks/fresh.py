@@ -1,4 +1,4 @@
-"""From a fresh clone to her first spoken word: clone, virtual environment, packages, weights, start, reply."""
+"""From a fresh clone to her first spoken word: clone, environment, packages, weights, start, reply."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import secrets
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,11 +21,12 @@ from shared.command_end import CommandEnd
 from shared.commands import Command, Reply, Snapshot, SnapshotReply
 from shared.config import BusSettings, load_settings
 from shared.endpoints import AddressError, check_addresses
-from shared.events import Event, Health, Probe, Processes
+from shared.event_end import ALWAYS, EventEnd
+from shared.events import Event, Probe
 from shared.requests import CommandError, Pending, Refused, Request, Then
-from shared.topics import TOPICS, Delivery
-from shared.tracking import SourceLost, Tracker
-from shared.wire import Message, WireError, decode_event, encode_event, header, new_session, pack, topic_frame
+from shared.topics import TOPICS
+from shared.tracking import SourceLost
+from shared.wire import Message, header, new_session, pack, topic_frame
 
 __all__ = ["Bus", "BusError", "CommandError", "Message", "Refused", "Request", "SourceLost"]
 
@@ -36,8 +36,6 @@ BEAT_S = 1.0
 PROBE_S = 0.01
 MAX_DRAIN = 2_000
 """Events taken in one poll before commands get their turn."""
-_ALWAYS = ("sys.health", "sys.processes")
-_DEAD = ("backoff", "stopped", "failed")
 
 AnyCommand = TypeVar("AnyCommand", bound=Command)
 
@@ -60,13 +58,8 @@ class Bus:
         self.settings = settings
         self.connected = False
         """True while the road through the broker is known to be open."""
-        self.malformed = 0
-        """Messages dropped because they did not follow the protocol."""
-        self.last_seq: dict[str, int] = {}
         self._thread = threading.get_ident()
-        self._topics: set[str] = set()
-        self._tracker = Tracker()
-        self._own: dict[str, deque[list[bytes]]] = {}
+        self._events = EventEnd(name, self.session)
         self._registered = False
         self._broker_session: str | None = None
         self._next_beat = 0.0
@@ -75,9 +68,8 @@ class Bus:
         self._pub = self._socket(zmq.PUB, settings.publish)
         self._sub = self._socket(zmq.SUB, settings.subscribe)
         self._dealer = self._socket(zmq.DEALER, settings.commands)
-        self._commands = CommandEnd(
-            name, self.session, self._send_command, self._tracker.sessions.get, self._broker_answered
-        )
+        session_of = self._events.tracker.sessions.get
+        self._commands = CommandEnd(name, self.session, self._send_command, session_of, self._broker_answered)
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -86,7 +78,7 @@ class Bus:
             self._poller.register(reader, zmq.POLLIN)
         self._probe_frame = b"bus.probe." + self.session.encode() + b"\0"
         self._sub.setsockopt(zmq.SUBSCRIBE, self._probe_frame)
-        for topic in _ALWAYS:
+        for topic in ALWAYS:
             self._sub.setsockopt(zmq.SUBSCRIBE, topic_frame(topic))
         self.subscribe(*topics)
 
@@ -127,7 +119,17 @@ class Bus:
     @property
     def gaps(self) -> dict[str, int]:
         """`source/topic` -> events of subscribed topics that are known to be lost."""
-        return self._tracker.gaps
+        return self._events.tracker.gaps
+
+    @property
+    def malformed(self) -> int:
+        """Messages dropped because they did not follow the protocol."""
+        return self._events.malformed
+
+    @property
+    def last_seq(self) -> dict[str, int]:
+        """Topic -> number of the last event published on it."""
+        return self._events.last_seq
 
     def close(self, linger_ms: int = 200) -> None:
         """Send what is still queued, for at most `linger_ms`, and disconnect."""
@@ -139,20 +141,9 @@ class Bus:
 
     def publish(self, topic: str, event: Event, cause: str | None = None) -> str:
         """Send an event; returns its id. Never waits: overload shows as gaps at the reader."""
-        row = TOPICS[topic]
-        if type(event) is not row.event or row.publisher not in ("*", self.name):
-            kind = type(event).__name__
-            raise ValueError(f"{self.name} may not publish {kind} on {topic}: see shared/topics.py")
-        seq = self.last_seq.get(topic, -1) + 1
-        self.last_seq[topic] = seq
-        head = header(row.event.__name__, self.name, self.session, seq=seq)
-        if cause is not None:
-            head["cause"] = cause
-        frames = encode_event(topic, event, head)
-        if row.delivery is not Delivery.STREAM:
-            self._own.setdefault(topic, deque(maxlen=row.delivery.value)).append(frames)
+        message_id, frames = self._events.encode(topic, event, cause)
         self._pub.send_multipart(frames, zmq.NOBLOCK)
-        return f"{self.session}/{topic}/{seq}"
+        return message_id
 
     def subscribe(self, *topics: str) -> None:
         """Read these topics; a name that ends with `.` takes all topics that start with it."""
@@ -163,9 +154,9 @@ class Bus:
             if not named:
                 raise BusError(f"There is no topic {topic!r}: known are {', '.join(TOPICS)}.")
             for name in named:
-                if name not in self._topics:
-                    self._topics.add(name)
-                    if name not in _ALWAYS:
+                if name not in self._events.topics:
+                    self._events.topics.add(name)
+                    if name not in ALWAYS:
                         self._sub.setsockopt(zmq.SUBSCRIBE, topic_frame(name))
 
     def snapshot(self) -> list[Message]:
@@ -173,24 +164,12 @@ class Bus:
 
         Live events that this covers are not yielded again by `poll`. Raises CommandError.
         """
-        if not self._topics:
+        topics = sorted(self._events.topics)
+        if not topics:
             return []
-        reply = self.request(Snapshot(topics=sorted(self._topics)))
+        reply = self.request(Snapshot(topics=topics))
         assert isinstance(reply, SnapshotReply)
-        found: list[Message] = []
-        latest: dict[tuple[str, str], Message] = {}
-        for topic, raw_header, raw_payload in reply.messages:
-            try:
-                message = decode_event([topic_frame(topic), raw_header, raw_payload])
-            except WireError as error:
-                self._drop(error)
-                continue
-            if message.topic in self._topics:
-                found.append(message)
-                latest[(message.source, message.topic)] = message
-        for message in latest.values():
-            self._tracker.observe(message.source, message.session, message.topic, message.seq)
-        return found
+        return self._events.read_snapshot(reply.messages)
 
     def poll(self, timeout_s: float = 0.0) -> list[Message | SourceLost]:
         """Wait up to `timeout_s`, obey commands, deliver replies; returns the events that arrived."""
@@ -203,9 +182,6 @@ class Bus:
         self._commands.obey_waiting()
         found = self._drain_events()
         self._keep_alive(time.monotonic())
-        if self._tracker.news:
-            found.extend(self._tracker.news)
-            self._tracker.news.clear()
         return found
 
     def events(self, timeout_s: float | None = None, *, lost: bool = False) -> Iterator[Any]:
@@ -336,7 +312,7 @@ class Bus:
 
     def _drain_events(self) -> list[Message | SourceLost]:
         found: list[Message | SourceLost] = []
-        receive = self._sub.recv_multipart
+        receive, read = self._sub.recv_multipart, self._events.read
         for _ in range(MAX_DRAIN):
             try:
                 frames = receive(zmq.NOBLOCK)
@@ -344,34 +320,14 @@ class Bus:
                 break
             if frames[0] == self._probe_frame:
                 self._heard_probe()
-                continue
-            try:
-                message = decode_event(frames)
-            except WireError as error:
-                self._drop(error)
-                continue
-            topic = message.topic
-            if self._tracker.observe(message.source, message.session, topic, message.seq):
-                if topic in _ALWAYS:
-                    self._note(message)
-                if topic in self._topics:
-                    found.append(message)
+            else:
+                read(frames, found)
         return found
-
-    def _note(self, message: Message) -> None:
-        payload = message.payload
-        if isinstance(payload, Health):
-            heard = {topic: seq for topic, seq in payload.last_seq.items() if topic in self._topics}
-            self._tracker.reported(message.source, message.session, heard)
-        elif isinstance(payload, Processes):
-            for process in payload.processes:
-                if process.session and process.state in _DEAD:
-                    self._tracker.declare_lost(process.name, process.session)
 
     def _heard_probe(self) -> None:
         if not self.connected:
             self.connected = True
-            for frames in [frames for kept in self._own.values() for frames in kept]:
+            for frames in self._events.own():
                 self._pub.send_multipart(frames, zmq.NOBLOCK)
 
     def _broker_answered(self, session: str) -> None:
@@ -381,11 +337,6 @@ class Bus:
             if self._registered:
                 self._ask_broker("bus.register", BEAT_S, name=self.name)
         self._broker_session = session
-
-    def _drop(self, error: WireError) -> None:
-        self.malformed += 1
-        if self.malformed <= 10:
-            log.warning("a message was dropped: %s", error)
 
     def _send_command(self, frames: list[bytes]) -> None:
         try:

@@ -24,7 +24,8 @@ HEALTHY_S = 30.0
 MAX_FAILURES = 5
 FAILURES_WITHIN_S = 60.0
 BAD_CONFIG_EXIT = 2
-"""Exit code of a service that cannot start with what it was given; trying again would change nothing."""
+"""Exit code of a service that cannot start with what it was given; trying again would change nothing (unless
+the bus was away: then this may be all that was missing)."""
 ASK_S = 2.0
 """From the command to leave until SIGTERM."""
 TERM_S = 3.0
@@ -103,8 +104,8 @@ class Lifecycle:
         """Count as heard at `now` although nothing came: the line was dead, not the process."""
         self.heard_at = now
 
-    def exited(self, code: int, last_line: str, now: float) -> None:
-        """The process is gone; `code` as Popen gives it (negative: a signal)."""
+    def exited(self, code: int, last_line: str, now: float, *, final: bool = False) -> None:
+        """The process is gone; `code` as Popen gives it (negative: a signal); `final`: never again."""
         asked, hung = self.state == "stopping", self._hung
         self.pid, self.exit_code = None, code
         if asked:
@@ -115,7 +116,7 @@ class Lifecycle:
             self.state, self.detail = "stopped", ""
             return
         self.detail = "it did not answer and was killed" if hung else describe_exit(code, last_line)
-        if code == BAD_CONFIG_EXIT and not hung:
+        if final and not hung:
             self.state, self.detail = "failed", last_line or self.detail
             return
         if now - self.spawned_at >= HEALTHY_S:

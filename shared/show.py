@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from shared.bus import Bus, BusError, Message, Refused, Request
 from shared.commands import Forget, Reply, Restart, ServiceStop, StopShow
 from shared.config import BusSettings
@@ -246,7 +248,8 @@ class Show:
         ]
         phase = "stopping" if self._supervisor.stopping else "ready"
         self._bus.publish("sys.processes", Processes(processes=rows))
-        self._bus.publish("sys.health", Health(phase=phase, pid=os.getpid()))
+        rss_mb = round(psutil.Process().memory_info().rss / 1e6, 1)
+        self._bus.publish("sys.health", Health(phase=phase, pid=os.getpid(), rss_mb=rss_mb))
 
     def _forget(self, process: Lifecycle) -> None:
         if self._bus is not None and process.session:

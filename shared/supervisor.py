@@ -10,7 +10,7 @@ from typing import Protocol
 
 from shared.clock import Clock
 from shared.events import ProcessState, ServicePhase
-from shared.lifecycle import Lifecycle, Step
+from shared.lifecycle import BAD_CONFIG_EXIT, Lifecycle, Step
 
 HUB_SILENT_S = 3.0
 """The hub carries everybody's beats: silent this long, nothing can be said about the others."""
@@ -181,8 +181,9 @@ class Supervisor:
             self._children[lifecycle.name].kill()
 
     def _gone(self, lifecycle: Lifecycle, code: int, last_line: str, now: float) -> None:
+        final = code == BAD_CONFIG_EXIT and self._line_open(lifecycle, now)
         with self._noting(lifecycle):
-            lifecycle.exited(code, last_line, now)
+            lifecycle.exited(code, last_line, now, final=final)
             if self.stopping:
                 lifecycle.stop(now)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
 from collections.abc import Callable
 
@@ -177,11 +175,6 @@ class DashboardApp(App[int]):
     def action_follow(self) -> None:
         """To the end of the chat, and stay there."""
         self.chat.scroll_end(animate=False)
-
-    def action_suspend_process(self) -> None:
-        """Suspend the whole foreground job, launcher included, as the terminal's own Ctrl-Z does."""
-        if hasattr(signal, "SIGTSTP") and self._driver is not None and self._driver.can_suspend:
-            os.kill(0, signal.SIGTSTP)
 
     @property
     def _director(self) -> str:

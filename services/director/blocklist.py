@@ -27,6 +27,7 @@ class BlocklistFile(Section):
     words: list[str] = Field(min_length=1)
     stems: list[str]
     allow: list[str]
+    lewd: list[str]
     threats: list[str]
     self_harm_urging: list[str]
     self_harm: list[str]
@@ -44,7 +45,7 @@ class Blocklist:
     """Rule name and expression, in the order in which they are tried."""
 
     def rule_for(self, text: str) -> str | None:
-        """`self_harm`, `threat` or `profanity` when the text hits the list, else None."""
+        """`lewd`, `threat`, `self_harm` or `profanity` when the text hits the list, else None."""
         spaced = _plain(text.translate(_HOMOGLYPHS))
         leet = _plain(text.casefold().translate(_HOMOGLYPHS).translate(_LEET))
         for rule, pattern in self.phrases:
@@ -78,6 +79,7 @@ def load_blocklist(extra: str = "") -> Blocklist:
     words = [_plain(word) for word in [*data.words, *(_read_lines(Path(extra)) if extra else [])]]
     phrases: list[tuple[str, re.Pattern[str]]] = []
     for rule, sources in (
+        ("lewd", data.lewd),
         ("threat", data.threats),
         ("threat", data.self_harm_urging),
         ("self_harm", data.self_harm),

@@ -6,7 +6,7 @@ import logging
 
 from services.director import voicing
 from services.director.gate import Scene
-from services.director.inputs import Answered, Replayed
+from services.director.inputs import AWAY, Answered, Replayed
 from services.director.reply import Piece, Reply, prepared
 from services.director.stage import Stage
 from services.director.turn import Turn
@@ -24,7 +24,6 @@ MODEL_WAIT_S = 30.0
 LOADING_WAIT_S = 180.0
 TOKEN_WAIT_S = 30.0
 RETRY_S = 0.5
-_AWAY = ("no_such_service", "silent", "unreachable", "timeout")
 
 
 def begin(stage: Stage, turn: Turn) -> None:
@@ -84,7 +83,7 @@ def on_answer(stage: Stage, turn: Turn, answer: Answered) -> None:
         return
     if turn.drawing != "asked":
         return
-    if answer.code in _AWAY:
+    if answer.code in AWAY:
         turn.drawing = "waiting"
         turn.retry_at = stage.now + RETRY_S
         _wait(stage, turn)
@@ -252,5 +251,7 @@ def _draw_again(stage: Stage, turn: Turn, why: str) -> None:
         begin(stage, turn)
         return
     log.warning("turn %s: no draw of %d was fit to be voiced (%s)", turn.id, MAX_DRAWS, why)
-    turn.chunks = prepared(stage.rng.choice(stage.persona.fallback))
+    lines = stage.persona.fallback
+    turn.chunks = prepared(lines[stage.fallbacks % len(lines)])
+    stage.fallbacks += 1
     close(stage, turn, "refused")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from services.director import phrases
 from services.director.blocklist import Blocklist
@@ -57,23 +57,18 @@ Rule = Callable[[str, str, Scene], str]
 """(chunk, the reply with the chunk at its end, scene) -> what was found, empty when nothing."""
 
 
-@dataclass(frozen=True)
 class Gate:
     """The rules for one persona."""
 
-    persona: Persona
-    blocklist: Blocklist
-    scripts: frozenset[str] = field(init=False)
-    _rules: tuple[tuple[str, Rule], ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        persona = self.persona
+    def __init__(self, persona: Persona, blocklist: Blocklist) -> None:
+        self.persona = persona
+        self._blocklist = blocklist
         words = " ".join([persona.system, *(example.reply for example in persona.example)])
-        object.__setattr__(self, "scripts", frozenset(_scripts(words)))
+        self._scripts = frozenset(_scripts(words))
         forbidden = "|".join(rf"(?<!\w){re.escape(phrase)}(?!\w)" for phrase in persona.forbidden)
         own = re.compile(forbidden or r"(?!)", re.IGNORECASE)
         third = re.compile(rf"\b{re.escape(persona.name)} {phrases.THIRD_PERSON}")
-        rules: tuple[tuple[str, Rule], ...] = (
+        self._rules: tuple[tuple[str, Rule], ...] = (
             ("role_leak", lambda chunk, whole, scene: _found(phrases.ROLE, chunk)),
             ("markup", lambda chunk, whole, scene: _found(phrases.MARKUP, chunk)),
             ("assistant", lambda chunk, whole, scene: _found(phrases.ASSISTANT, whole) or _found(own, whole)),
@@ -86,12 +81,11 @@ class Gate:
             ("language", self._language),
             ("loop", _loop),
         )
-        object.__setattr__(self, "_rules", rules)
 
     def check(self, chunk: str, scene: Scene) -> Verdict:
         """Judge `chunk` as the continuation of `scene.said`, so that no phrase slips through at a cut."""
         whole = f"{scene.said} {chunk.strip()}".strip()
-        blocked = self.blocklist.rule_for(whole)
+        blocked = self._blocklist.rule_for(whole)
         if blocked:
             return Verdict(blocked, chunk.strip())
         for name, rule in self._rules:
@@ -121,7 +115,7 @@ class Gate:
 
     def refuses(self, text: str) -> str | None:
         """The rule by which a viewer's message is not answered, or None."""
-        return self.blocklist.rule_for(text)
+        return self._blocklist.rule_for(text)
 
     def _wrong_name(self, chunk: str, whole: str, scene: Scene) -> str:
         own = self.persona.name.casefold()
@@ -156,7 +150,7 @@ class Gate:
 
     def _language(self, chunk: str, whole: str, scene: Scene) -> str:
         letters = [_script(character) for character in chunk if character.isalpha()]
-        known = self.scripts | _scripts(scene.asked)
+        known = self._scripts | _scripts(scene.asked)
         foreign = sum(script not in known for script in letters)
         return chunk.strip() if letters and foreign > 0.3 * len(letters) else ""
 
@@ -183,13 +177,17 @@ def _loop(chunk: str, whole: str, scene: Scene) -> str:
 
 def _echo(chunk: str, said: list[str], words: list[str], scene: Scene) -> str:
     """What stood in an earlier reply already: a sentence, a long run of words, or the way it begins."""
+    if phrases.ASKS_WHO.search(scene.asked):
+        return ""
     earlier = {_key(sentence) for reply in scene.recent for sentence in _sentences(reply)}
     for sentence in _sentences(chunk):
         if len(_words(sentence)) >= COPY_WORDS and _key(sentence) in earlier:
             return sentence
-    if phrases.ASKS_WHO.search(scene.asked):
-        return ""
-    replies = [_words(reply) for reply in scene.recent]
+    # "Olive, you're the best" and "Grace, you're the best" are the same habit.
+    named = scene.others | {name.casefold() for name in scene.names or ()}
+    words = [word for word in words if word not in named]
+    said = [word for word in said if word not in named]
+    replies = [[word for word in _words(reply) if word not in named] for reply in scene.recent]
     echoes = {gram for reply in replies for gram in _grams(reply, ECHO_WORDS)}
     for gram in _grams(words[max(0, len(said) - ECHO_WORDS + 1) :], ECHO_WORDS):
         if gram in echoes:

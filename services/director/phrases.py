@@ -27,6 +27,7 @@ ASSISTANT = _any(
     r"\bi(?:'m| am) (?:sorry, but|not able to|unable to|programmed|designed|trained)\b",
     r"\bi was (?:created|developed|designed|trained|programmed) (?:by|to|with|at)\b",
     r"\bknowledge cut-?off\b",
+    r"\b(?:trained on|(?:text|training) data|real[- ]world experiences?)\b",
     r"\b(?:further|more) (?:assistance|questions)\b",
     r"\bhere(?:'s| is| are) (?:a|an|some|the) (?:list|example|few|possible|revised|summary|response)\b",
     r"\bprovid(?:e|es|ed|ing) (?:you|information|assistance|guidance|support|valuable|accurate|helpful)\b",

@@ -50,11 +50,6 @@ class Reply:
         """No further text is wanted."""
         return self.is_full or not self.verdict
 
-    @property
-    def said(self) -> str:
-        """What passed so far."""
-        return self._scene.said
-
     def feed(self, text: str) -> list[Piece]:
         """The pieces that `text` completes."""
         return [] if self.is_over else self._judge(self._cutter.feed(text))

@@ -31,6 +31,8 @@ class Stage:
     queued: int = 0
     llm: Presence = "absent"
     voice: Presence = "absent"
+    fallbacks: int = 0
+    """How often a written line had to be said instead of a draw: they are said in turn."""
     out: list[Effect] = field(default_factory=list)
 
     def emit(self, payload: Event | Command, cause: str | None = None) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from services.director.inputs import Answered, Heard
+from services.director.inputs import AWAY, Answered, Heard
 from services.director.stage import Stage
 from services.director.turn import Turn
 from shared.commands import Speak, StopSpeech
-from shared.events import SpeechFinished
+from shared.events import MoodName, SpeechFinished, TurnEnd
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ VOICE_WAIT_S = 10.0
 SPEECH_WAIT_S = 15.0
 """Longest silence of a voice that has something to say."""
 STOP_WAIT_S = 1.0
-_AWAY = ("no_such_service", "silent", "unreachable", "timeout")
+_END_OF: dict[str, TurnEnd] = {"stopped": "interrupted", "error": "error", "lost": "lost"}
 
 
 def push(stage: Stage, turn: Turn) -> None:
@@ -59,7 +59,7 @@ def on_answer(stage: Stage, turn: Turn, answer: Answered) -> None:
         turn.voice_deadline = stage.now + SPEECH_WAIT_S
         if turn.phase == "thinking":
             stage.publish(turn, "speaking")
-    elif answer.code in _AWAY:
+    elif answer.code in AWAY:
         log.warning("turn %s: the voice is away: %s", turn.id, answer.sentence)
         if stage.voice == "ready":
             stage.voice = "absent" if answer.code == "no_such_service" else "starting"
@@ -93,7 +93,7 @@ def on_finished(stage: Stage, turn: Turn, finished: SpeechFinished) -> None:
         return
     if not turn.is_stopping:
         log.warning("turn %s: the voice ended: %s %s", turn.id, finished.reason, finished.error)
-        turn.end = {"stopped": "interrupted", "error": "error"}.get(finished.reason, "lost")  # type: ignore[assignment]
+        turn.end = _END_OF[finished.reason]
     turn.heard = finished.heard
     turn.phase = "done"
 
@@ -157,20 +157,18 @@ def _push_to_nobody(stage: Stage, turn: Turn) -> None:
         turn.phase = "done"
 
 
-def _speak(stage: Stage, turn: Turn, number: int, text: str, mood: str, is_last: bool) -> None:
+def _speak(stage: Stage, turn: Turn, number: int, text: str, mood: MoodName, is_last: bool) -> None:
     turn.is_voiced = True
     turn.is_last_sent = is_last
     turn.voice_deadline = stage.now + SPEECH_WAIT_S
     stage.emit(
-        Speak.model_validate(
-            {
-                "turn": turn.id,
-                "epoch": turn.voice_epoch,
-                "chunk": number - turn.voice_base,
-                "text": text,
-                "mood": mood,
-                "last": is_last,
-            }
+        Speak(
+            turn=turn.id,
+            epoch=turn.voice_epoch,
+            chunk=number - turn.voice_base,
+            text=text,
+            mood=mood,
+            last=is_last,
         )
     )
 

@@ -89,6 +89,7 @@ def test_harmless_words_pass(blocklist: Blocklist, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
+        ("I want to relax in bed with you.", "lewd"),
         ("kys", "threat"),
         ("K.Y.S.", "threat"),
         ("kill yourself", "threat"),

@@ -112,6 +112,10 @@ def test_she_does_not_fall_into_one_way_of_answering(gate: Gate) -> None:
     assert gate.check("I'm so sorry, that's far away.", scene), "three words alike are no habit"
     assert gate.check("I'm so sorry, I don't have one.", scene).rule == "loop"
     assert gate.check("Well, it is a famous place called Rome.", scene).rule == "loop"
+    praised = Scene(
+        recent=("Olive, you're such a genius!",), others=frozenset({"olive"}), names=frozenset({"Sam"})
+    )
+    assert gate.check("Sam, you're such a genius, hooray.", praised).rule == "loop"
     again = Scene(recent=("I'm Akane, an AI VTuber. Hello!",), asked="who are you?", names=frozenset())
     assert gate.check("I'm Akane, an AI with a smile.", again), "asked who she is, she may say it again"
 

@@ -140,6 +140,7 @@ def test_whoever_is_killed_while_she_speaks_is_back_and_the_show_goes_on(start, 
 def test_in_the_terminal_the_reply_streams_into_the_chat(start, tiny):
     show = start("--mute", *tiny, terminal=True)
     show.until_output("ay something to Akane")
+    show.until_ready()
     show.type("hello there\r")
     message = _typed(show)
     done = show.turn(message, "done", timeout_s=60)

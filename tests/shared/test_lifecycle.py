@@ -84,7 +84,7 @@ def test_five_failures_within_a_minute_are_final_but_not_five_in_an_hour():
 
 def test_bad_configuration_is_not_tried_again_and_says_why():
     process = running("starting")
-    process.exited(2, "There is no model 'x'.", 1.0)
+    process.exited(2, "There is no model 'x'.", 1.0, final=True)
     assert (process.state, process.detail) == ("failed", "There is no model 'x'.")
 
 

@@ -157,6 +157,19 @@ def test_a_service_is_not_started_into_a_dead_hub():
     assert stage.states() == {"bus": "ready", "llm": "ready"}
 
 
+def test_a_service_that_gave_up_on_a_dead_hub_gets_another_chance():
+    stage = Stage("llm")
+    stage.run(1)
+    stage.silent.add("bus")
+    stage.children["bus"].code = -9
+    stage.run(0.3)
+    stage.children["llm"].code = 2
+    stage.run(1)
+    stage.silent.clear()
+    stage.run(2)
+    assert stage.states() == {"bus": "ready", "llm": "ready"}
+
+
 def test_stop_goes_in_stages_and_the_hub_last():
     stage = Stage("llm", "tts", "director", "input", "dashboard", "recorder")
     stage.run(1)
