@@ -133,11 +133,12 @@ def run(
 ) -> int:
     """Choose a model and fetch what is missing, then run the show."""
     environment = _environment()
-    if "llm" in services and settings.llm.model == AUTO:
+    is_local = "llm" in services and not settings.llm.backend_url
+    if is_local and settings.llm.model == AUTO:
         # Once, here: a service that is started again must not choose another one in the middle of the show.
         overrides = [*overrides, f"llm.model={chosen_model(settings, environment)}"]
         settings = load_settings(arguments.config, overrides)
-    if "llm" in services and preflight.weights_missing(settings.llm.model):
+    if is_local and preflight.weights_missing(settings.llm.model):
         command = [sys.executable, "-m", "shared.model.fetch", settings.llm.model]
         fetched = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
         if fetched.returncode != 0:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from services.llm.generation import Ended, Generation, Piece, Request
+from services.llm.generation import Generation, Request
+from services.llm.outputs import Ended, Output, Piece, RefusedError
 from services.llm.rows import Rows
 from shared.clock import Clock, monotonic
 from shared.events import EndReason
@@ -21,12 +22,6 @@ RUNNING_DELAY_S = 0.04
 SMALLEST_CHUNK = 16
 
 log = logging.getLogger(__name__)
-
-Output = Piece | Ended
-
-
-class RefusedError(ValueError):
-    """A request that will not be run, with one sentence that says why."""
 
 
 class Engine:
@@ -74,11 +69,12 @@ class Engine:
         if needed > self.context:
             raise RefusedError(
                 f"{len(request.tokens)} prompt tokens and max_tokens {request.max_tokens} do not fit the "
-                f"context of {self.context}: shorten the prompt or lower max_tokens"
+                f"context of {self.context}: shorten the prompt or lower max_tokens",
+                "too_long",
             )
         ahead = max(0, len(self.waiting) - len(self.rows.free))
         if ahead >= self.queue_limit:
-            raise RefusedError(f"{ahead} generations are waiting already: try again later")
+            raise RefusedError(f"{ahead} generations are waiting already: try again later", "busy")
         sampler = Sampler(request.params, self.model.config.n_tokens, request.seed)
         self.waiting.append(Generation(request, self.clock(), sampler))
         return ahead
@@ -151,7 +147,12 @@ class Engine:
         """Choose the next token and tell what it means: text, an end, or nothing yet."""
         request = generation.request
         try:
-            token = generation.sampler.choose(logits)
+            chosen_from = logits
+            for process in request.processors:
+                chosen_from = process(chosen_from, generation.sampler.generated)
+            token = generation.sampler.choose(chosen_from)
+            if request.observe is not None and token not in request.stop_tokens:
+                generation.unsent.append(request.observe(logits, token))
             stopped = token in request.stop_tokens
             text = "" if stopped else request.text.feed(token)
             full = len(generation.sampler.generated) >= request.max_tokens
@@ -169,7 +170,9 @@ class Engine:
         if text:
             generation.pieces.append(text)
             count = len(generation.sampler.generated)
-            outputs.append(Piece(request, len(generation.pieces) - 1, text, count))
+            index = len(generation.pieces) - 1
+            outputs.append(Piece(request, index, text, count, tuple(generation.unsent)))
+            generation.unsent.clear()
         if stopped or full:
             outputs.append(self._end(generation, "stop" if stopped else "length"))
         return outputs

@@ -42,16 +42,16 @@ class Hub:
         return [headers for path, headers in self.seen if part in path]
 
 
-def listing(hub: Hub, files: dict[str, bytes]) -> bytes:
+def listing(hub: Hub, repository: str) -> bytes:
     siblings: list[object] = []
-    for name, data in files.items():
+    for name, data in hub.repositories[repository].items():
         sibling: dict[str, object] = {"rfilename": name, "size": len(data)}
         sibling["blobId"] = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
         if len(data) >= LARGE:
             sha256 = hashlib.sha256(data).hexdigest()
             sibling["lfs"] = {"sha256": sha256, "size": len(data), "pointerSize": 135}
         siblings.append(sibling)
-    return json.dumps({"sha": COMMIT, "siblings": [*siblings, *hub.extra]}).encode()
+    return json.dumps({"id": repository, "sha": COMMIT, "siblings": [*siblings, *hub.extra]}).encode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         elif revision not in ("main", COMMIT, "refs/pr/1"):
             self.reply(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         else:
-            self.reply(200, self.hub.answer or listing(self.hub, self.hub.repositories[repository]))
+            self.reply(200, self.hub.answer or listing(self.hub, repository))
 
     def send_file(self, repository: str, name: str) -> None:
         hub = self.hub

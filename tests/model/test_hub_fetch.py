@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -444,6 +445,18 @@ def test_a_damaged_record_means_to_fetch_again(text: str, hub: Hub) -> None:
     record = next(file for file in hub_dir(GGUF).glob("*.json"))
     record.write_text(text, encoding="utf-8")
     assert ensure_hub(GGUF) == path
+
+
+def test_two_at_once_download_once(hub: Hub) -> None:
+    found: list[Path] = []
+    threads = [threading.Thread(target=lambda: found.append(ensure_hub(GGUF))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(found) == 3
+    assert len(set(found)) == 1
+    assert len(hub.asked("/store/")) == 1
 
 
 def test_fetch_and_load_take_a_hub_name(hub: Hub, tmp_path: Path) -> None:
