@@ -69,6 +69,9 @@ static inline void tile_codes(const Matrix& m, const uint8_t* block, int part, c
   const int groups = m.groups();
   vf acc[T] = {};
   for (int g = 0; g < groups; g++, block += group_bytes(KIND)) {
+    // With few columns the processor's own prefetching is best; with many it does not look far enough ahead.
+    if (T >= 4 && part == 0)
+      for (int line = 0; line < group_bytes(KIND); line += 64) __builtin_prefetch(block + 4096 + line);
     const uint16_t* scale = (const uint16_t*)block + part * W;
     const uint8_t* weights = block + scales_of(KIND) * LANES * 2 + part * W * 4;
     vb w[8];
