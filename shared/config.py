@@ -53,10 +53,13 @@ class LlmSettings(Section):
     """The model and how much machine it may take."""
 
     model: str = "smollm2-135m"
-    """A preset of `configs/models/` or a path to a GGUF file, a hub folder or an Akane checkpoint."""
+    """A preset of `configs/models/`, `auto` for the largest that suits the machine, a model of the hub
+    (`org/name`, `org/name:Q4_K_M`), or a path to a GGUF file, a hub folder or an Akane checkpoint."""
     device: str = "auto"
     """`auto`, `cuda`, `cuda:1`, `mps` or `cpu`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    engine: Literal["auto", "native", "torch"] = "auto"
+    """`native` is compiled on first use for the CPU; `auto` takes it where it is possible and faster."""
     threads: int = Field(default=0, ge=0, le=256)
     """CPU threads; 0 takes the physical cores."""
     context: int = Field(default=2048, ge=64, le=1_000_000)

@@ -13,9 +13,9 @@ from services.llm.outputs import Ended, Output, Piece, RefusedError
 from services.llm.rows import Rows
 from shared.clock import Clock, monotonic
 from shared.events import EndReason
-from shared.model.generate import decode, prefill
-from shared.model.gpt import GPT
+from shared.model.generate import LanguageModel, prefill
 from shared.model.sampling import Sampler
+from shared.model.static_decode import decoder_for
 
 RUNNING_DELAY_S = 0.04
 """Longest that a joining prompt may hold up streams that run, a chunk at a time."""
@@ -29,7 +29,7 @@ class Engine:
 
     def __init__(
         self,
-        model: GPT,
+        model: LanguageModel,
         *,
         slots: int = 1,
         context: int | None = None,
@@ -39,6 +39,7 @@ class Engine:
     ) -> None:
         self.model = model
         self.rows = Rows(model.new_cache(batch=slots, max_seq_len=context))
+        self.decode = decoder_for(model, self.rows.cache)
         self.queue_limit = queue_limit
         self.prefill_chunk = prefill_chunk
         self.clock = clock
@@ -130,7 +131,7 @@ class Engine:
         rows = [one.row for one in batch if one.row is not None]
         last = [one.sampler.generated[-1] for one in batch]
         try:
-            logits = decode(self.model, self.rows.cache, rows, last)
+            logits = self.decode(rows, last)
         except Exception as error:
             if len(batch) == 1:
                 return [self._fail(batch[0], error)]

@@ -19,9 +19,10 @@ from shared.config import LlmSettings
 from shared.events import LlmStats
 from shared.model.device import describe, set_threads
 from shared.model.errors import ModelError
-from shared.model.fetch import Progress
+from shared.model.gpt import GPT
 from shared.model.loading import LoadedModel, load_model
 from shared.model.packing import pack
+from shared.model.progress import Progress
 from shared.model.sampling import SamplingParams
 
 log = logging.getLogger(__name__)
@@ -53,9 +54,20 @@ class Inference:
         """
         threads = set_threads(settings.threads)
         loaded = load_model(
-            settings.model, device=settings.device, dtype=settings.dtype, progress=progress, offline=offline
+            settings.model,
+            device=settings.device,
+            dtype=settings.dtype,
+            engine=settings.engine,
+            threads=settings.threads,
+            progress=progress,
+            offline=offline,
         )
-        pack(loaded.model)
+        if isinstance(loaded.model, GPT):
+            pack(loaded.model)
+        else:
+            # Sampling alone is left to PyTorch, and its threads would spin beside the native ones.
+            threads = loaded.model.threads
+            set_threads(1)
         engine = Engine(
             loaded.model,
             slots=settings.slots,

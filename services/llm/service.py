@@ -180,6 +180,8 @@ class LlmService(Service):
         try:
             inference = Inference.load(settings.llm, offline=True)
         except ModelError as error:
-            fix = "run `python -m shared.model.fetch`, or set [llm] in configs/stack.toml"
+            fix = (
+                f"run `python -m shared.model.fetch {settings.llm.model}`, or set [llm] in configs/stack.toml"
+            )
             return [Finding("llm model", False, str(error), fix)]
         return [Finding("llm model", True, inference.describe())]

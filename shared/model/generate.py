@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from shared.model.gpt import GPT
+from shared.model.config import GPTConfig
 from shared.model.kv_cache import KVCache
 from shared.model.sampling import Sampler, SamplingParams
 
 
+class LanguageModel(Protocol):
+    """What can be prefilled and decoded: `GPT`, or the native engine's model."""
+
+    @property
+    def config(self) -> GPTConfig:
+        """Its shape."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where ids and logits are."""
+
+    def new_cache(self, batch: int = 1, max_seq_len: int | None = None) -> KVCache:
+        """A cache that this model can use."""
+
+    def __call__(
+        self, tokens: Tensor, cache: KVCache, rows: Sequence[int] | None = None, last_only: bool = False
+    ) -> Tensor:
+        """Logits (B, T, vocab_size) that follow tokens (B, T), or (B, 1, vocab_size) of the last."""
+
+
 @torch.inference_mode()
-def prefill(model: GPT, cache: KVCache, row: int, tokens: Sequence[int]) -> Tensor:
+def prefill(model: LanguageModel, cache: KVCache, row: int, tokens: Sequence[int]) -> Tensor:
     """Add `tokens` to a cache row in one pass; returns the logits (V,) that follow the last."""
     batch = torch.tensor([list(tokens)], dtype=torch.long, device=model.device)
     return model(batch, cache, rows=(row,), last_only=True)[0, -1]
 
 
 @torch.inference_mode()
-def decode(model: GPT, cache: KVCache, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
+def decode(model: LanguageModel, cache: KVCache, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
     """Add one token to each of `rows`; returns the logits (B, V) that follow."""
     batch = torch.tensor(list(tokens), dtype=torch.long, device=model.device)[:, None]
     return model(batch, cache, rows=rows, last_only=True)[:, -1]
 
 
 def generate(
-    model: GPT,
+    model: LanguageModel,
     tokens: Sequence[int],
     max_tokens: int,
     *,

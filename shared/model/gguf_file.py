@@ -196,14 +196,17 @@ class GgufFile:
     def __init__(self, path: Path, mapped: mmap.mmap, header: GgufHeader) -> None:
         self.path, self.header, self._mapped = path, header, mapped
 
+    def raw(self, name: str) -> np.ndarray:
+        """The named tensor's blocks as bytes, not copied: valid while the file is open."""
+        info = self.header.tensors[name]
+        return np.frombuffer(self._mapped, np.uint8, info.size_bytes, info.offset)
+
     def tensor(self, name: str, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """The named tensor, dequantised piece by piece. Raises ModelError, or KeyError for its name."""
         info = self.header.tensors[name]
         block_items, block_bytes = GGML_QUANT_SIZES[info.kind]
         count = info.size_bytes // block_bytes
-        blocks = np.frombuffer(self._mapped, np.uint8, info.size_bytes, info.offset).reshape(
-            count, block_bytes
-        )
+        blocks = self.raw(name).reshape(count, block_bytes)
         out = torch.empty(count * block_items, dtype=dtype)
         step = max(1, PIECE_ITEMS // block_items)
         for start in range(0, count, step):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+from shared.model.auto import AUTO, choose_here
 from shared.model.chat_template import ChatTemplate
 from shared.model.checkpoint import (
     Tensors,
@@ -22,21 +25,27 @@ from shared.model.checkpoint import (
 from shared.model.config import GPTConfig
 from shared.model.device import pick_device, pick_dtype
 from shared.model.errors import ModelError
-from shared.model.fetch import Progress, ensure_weights
-from shared.model.gguf_file import open_gguf
+from shared.model.fetch import ensure_model
+from shared.model.gguf_file import GgufFile, open_gguf
 from shared.model.gguf_model import gguf_template, gguf_tensors, read_gguf_config
 from shared.model.gpt import GPT
 from shared.model.hub_folder import hub_tensors, read_hub_config, weights_files
 from shared.model.hub_tokenizer import hub_template, hub_tokenizer
 from shared.model.integrity import file_sha256
-from shared.model.presets import load_preset, preset_names
+from shared.model.native import NativeModel, NativeUnavailableError
+from shared.model.presets import preset_names
+from shared.model.progress import Progress
 from shared.model.tokenizer import Tokenizer
 from shared.model.vocabularies import gguf_tokenizer
 
 MAX_CONTEXT = 1 << 17
 """The rotary tables are made for the whole context: a file that claims more would fill the memory."""
 
+log = logging.getLogger(__name__)
+
 __all__ = ["LoadedModel", "ModelError", "load_model"]
+
+Engine = Literal["auto", "native", "torch"]
 
 
 @dataclass
@@ -44,7 +53,7 @@ class LoadedModel:
     """A model in memory and what belongs to it."""
 
     name: str
-    model: GPT
+    model: GPT | NativeModel
     tokenizer: Tokenizer
     template: ChatTemplate
     path: Path
@@ -60,30 +69,40 @@ def load_model(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    engine: Engine = "torch",
+    threads: int = 0,
     progress: Progress | None = None,
     offline: bool = False,
 ) -> LoadedModel:
-    """Load a preset of `configs/models/`, a GGUF file, a hub folder or an Akane checkpoint.
+    """Load a preset of `configs/models/`, a model of the hub, a GGUF file, a hub folder or our checkpoint.
 
-    A preset is fetched first if needed, unless `offline`. Raises ModelError: one sentence, what to do.
+    What has a name is fetched first if needed, unless `offline`; `auto` is a preset chosen by the machine.
+    The `engine` is PyTorch, or the native one with `threads` (0: the physical cores); `auto` is native on a
+    CPU unless a `dtype` is asked for. Where native cannot be, PyTorch takes over with a warning. Raises
+    ModelError: one sentence, what to do.
     """
     try:
         chosen_device = pick_device(device)
         chosen_dtype = pick_dtype(chosen_device, dtype)
     except ValueError as error:
         raise ModelError(f"The model cannot run here: {error}.") from None
-    if name_or_path in preset_names():
-        preset = load_preset(name_or_path)
-        name, path = preset.name, ensure_weights(preset, progress=progress, offline=offline)
-    else:
-        path = Path(name_or_path).expanduser()
-        name = path.stem
-        if not path.exists():
-            load_preset(name_or_path)
+    if name_or_path == AUTO:
+        choice = choose_here(device, dtype, engine)
+        log.warning(choice.why)
+        name_or_path = choice.name
+    path = Path(name_or_path).expanduser()
+    name = path.stem
+    if name_or_path in preset_names() or not path.exists():
+        name, path = name_or_path, ensure_model(name_or_path, progress=progress, offline=offline)
     try:
         with _opened(path, chosen_dtype) as source:
             config = fitted(source.config, source.tokenizer)
-            model = _build(path, config, source.tensors, chosen_device, chosen_dtype, progress)
+            native = engine == "native" or (engine == "auto" and dtype == "auto")
+            model: GPT | NativeModel | None = None
+            if native and chosen_device.type == "cpu":
+                model = _build_native(path, config, source, threads)
+            if model is None:
+                model = _build(path, config, source.tensors, chosen_device, chosen_dtype, progress)
             sha256 = source.sha256
     except OSError as error:
         raise ModelError(f"{error.filename or path} cannot be read: {error.strerror or error}.") from None
@@ -95,7 +114,7 @@ def load_model(
         path=path,
         sha256=sha256,
         parameters=config.parameter_count,
-        dtype=str(chosen_dtype).removeprefix("torch."),
+        dtype=model.kind if isinstance(model, NativeModel) else str(chosen_dtype).removeprefix("torch."),
         device=str(chosen_device),
     )
 
@@ -109,6 +128,8 @@ class Source:
     template: ChatTemplate
     tensors: Tensors
     sha256: str
+    gguf: GgufFile | None = None
+    """The open file, for an engine that reads its blocks as they are."""
 
 
 @contextmanager
@@ -131,7 +152,7 @@ def _opened(path: Path, dtype: torch.dtype) -> Iterator[Source]:
             config = read_gguf_config(file)
             tokenizer = gguf_tokenizer(file.header.metadata)
             template = gguf_template(file.header.metadata, tokenizer)
-            yield Source(config, tokenizer, template, gguf_tensors(file, dtype), file_sha256(path))
+            yield Source(config, tokenizer, template, gguf_tensors(file, dtype), file_sha256(path), file)
 
 
 def fitted(config: GPTConfig, tokenizer: Tokenizer) -> GPTConfig:
@@ -146,6 +167,19 @@ def fitted(config: GPTConfig, tokenizer: Tokenizer) -> GPTConfig:
         token_limit=min(tokenizer.vocab_size, config.n_tokens),
         block_size=min(config.block_size, MAX_CONTEXT),
     )
+
+
+def _build_native(path: Path, config: GPTConfig, source: Source, threads: int) -> NativeModel | None:
+    """None, and a warning, where PyTorch has to do it."""
+    try:
+        if source.gguf is not None:
+            return NativeModel.from_gguf(source.gguf, config, threads=threads)
+        return NativeModel.from_state(config, source.tensors, threads=threads)
+    except NativeUnavailableError as error:
+        log.warning("the slower PyTorch engine is used: %s", error)
+        return None
+    except ValueError as error:
+        raise ModelError(f"{path} cannot be used: {error}.") from None
 
 
 def _build(

@@ -1,0 +1,324 @@
+"""A GPT that lives in the native engine and is called like the PyTorch one."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType
+from torch import Tensor
+
+from shared.model.config import GPTConfig
+from shared.model.device import physical_cores
+from shared.model.gguf_file import GgufFile
+from shared.model.gguf_model import ROPE_FACTORS, akane_name
+from shared.model.kv_cache import KVCache
+from shared.model.native.build import NATIVE, NativeUnavailableError, load_library
+from shared.model.native.cache import CacheView, NativeCache
+from shared.model.rotary import RotaryEmbedding
+
+MAX_COLUMNS = 192
+"""Tokens of a prompt that pass through the layers together: what they need stays in the core's own cache."""
+
+_TOP_SLOTS = {
+    "transformer.wte.weight": 0,
+    "lm_head.weight": 1,
+    "emb_norm.weight": 9,
+    "transformer.ln_f.weight": 10,
+}
+_LAYER_SLOTS = {
+    "attn.c_q.weight": 2,
+    "attn.c_k.weight": 3,
+    "attn.c_v.weight": 4,
+    "attn.c_proj.weight": 5,
+    "mlp.w1.weight": 6,
+    "mlp.w2.weight": 7,
+    "mlp.c_proj.weight": 8,
+    "ln_1.weight": 11,
+    "ln_2.weight": 12,
+    "attn.q_norm.weight": 13,
+    "attn.k_norm.weight": 14,
+    "attn.c_q.bias": 15,
+    "attn.c_k.bias": 16,
+    "attn.c_v.bias": 17,
+}
+"""`Slot` of engine.cpp."""
+_QK_NORM = {"none": 0, "before_rope": 1, "after_rope": 2}
+
+
+class _Config(ctypes.Structure):
+    """`Config` of forward.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in ("n_layer", "n_head", "n_kv_head", "n_embd", "head_size")),
+        *((name, ctypes.c_int32) for name in ("hidden", "vocab", "emb_norm", "qk_norm", "tied_head")),
+        ("interleaved", ctypes.c_int32),
+        ("eps", ctypes.c_float),
+    )
+
+
+class RawTensor:
+    """Weights as they lie in a file: `kind` of ggml, `shape` outermost first, `data` their bytes."""
+
+    __slots__ = ("data", "kind", "shape")
+
+    def __init__(self, kind: GGMLQuantizationType, shape: tuple[int, ...], data: np.ndarray) -> None:
+        self.kind, self.shape, self.data = kind, shape, data
+
+
+class NativeModel:
+    """Same calls as `GPT`; logits are float32 whatever the weights are, keys and values float16."""
+
+    device: torch.device = torch.device("cpu")
+    dtype: torch.dtype = torch.float32
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        tensors: Iterable[tuple[str, RawTensor]],
+        *,
+        threads: int = 0,
+        target: tuple[str, ...] = NATIVE,
+    ) -> None:
+        """Pack `tensors`, named as in Akane's checkpoints, one after the other.
+
+        Raises NativeUnavailableError where this machine or a weight type is not for the native engine,
+        ValueError in one sentence when a tensor is missing, unknown, or of another shape.
+        """
+        self.config = config
+        self.threads = threads or physical_cores()
+        self._library = _signatures(load_library(target))
+        self.isa = str(self._library.akane_isa().decode())
+        native = _Config(
+            config.n_layer,
+            config.n_head,
+            config.n_kv_head,
+            config.n_embd,
+            config.head_size,
+            config.hidden_size,
+            config.vocab_size,
+            config.emb_norm,
+            _QK_NORM[config.qk_norm],
+            config.tied_head,
+            config.rope_interleaved,
+            config.eps,
+        )
+        self._handle = self._library.akane_new(ctypes.byref(native), self.threads)
+        if not self._handle:
+            raise NativeUnavailableError("the native engine got no memory or no threads")
+        self._finalizer = weakref.finalize(self, self._library.akane_free, self._handle)
+        self._rotary_rows = 0
+        self.kind = ""
+        """The type of most weights, as ggml calls it."""
+        bytes_of: Counter[str] = Counter()
+        missing = dict(wanted_shapes(config))
+        for name, tensor in tensors:
+            if name not in missing:
+                raise ValueError(f"the checkpoint's tensor {name[:80]!r} belongs to another architecture")
+            if tensor.shape != missing[name]:
+                raise ValueError(
+                    f"the checkpoint's tensor {name!r} is {tensor.shape}, the config needs {missing[name]}"
+                )
+            del missing[name]
+            self._put(name, tensor)
+            bytes_of[tensor.kind.name] += tensor.data.nbytes
+        if missing:
+            raise ValueError(f"the checkpoint lacks the tensor {min(missing)!r} ({len(missing)} missing)")
+        self.kind = bytes_of.most_common(1)[0][0]
+
+    @classmethod
+    def from_gguf(cls, file: GgufFile, config: GPTConfig, **options: Any) -> NativeModel:
+        """The model of an open file; its blocks are packed as they are, never widened."""
+        names = (name for name in file.header.tensors if name != ROPE_FACTORS)
+        return cls(config, ((akane_name(name), _raw(file, name)) for name in names), **options)
+
+    @classmethod
+    def from_state(
+        cls, config: GPTConfig, tensors: Iterable[tuple[str, Tensor]], **options: Any
+    ) -> NativeModel:
+        """From tensors; matrices keep bfloat16, everything else becomes float32."""
+        return cls(config, ((name, _raw_of(tensor)) for name, tensor in tensors), **options)
+
+    def _put(self, name: str, tensor: RawTensor) -> None:
+        layer = 0
+        slot = _TOP_SLOTS.get(name)
+        if slot is None:
+            _, _, number, leaf = name.split(".", 3)
+            layer, slot = int(number), _LAYER_SLOTS[leaf]
+        if len(tensor.shape) == 1:
+            values = np.ascontiguousarray(tensor.data, np.float32)
+            self._library.akane_vector(self._handle, slot, layer, len(values), values.ctypes.data)
+            return
+        rows, columns = tensor.shape
+        size = self._library.akane_row_bytes(int(tensor.kind), columns)
+        if not size:
+            raise NativeUnavailableError(f"the native engine has no kernel for {tensor.kind.name} weights")
+        if size * rows != tensor.data.nbytes:
+            raise ValueError(f"the checkpoint's tensor {name!r} has the wrong number of bytes")
+        raw = np.ascontiguousarray(tensor.data)
+        failed = self._library.akane_matrix(
+            self._handle, slot, layer, int(tensor.kind), rows, columns, raw.ctypes.data
+        )
+        if failed:
+            raise NativeUnavailableError("the native engine got no memory for the weights")
+
+    def new_cache(self, batch: int = 1, max_seq_len: int | None = None) -> NativeCache:
+        """A cache of this model's shape."""
+        return NativeCache(self.config, batch, max_seq_len)
+
+    def __call__(
+        self,
+        tokens: Tensor,
+        cache: KVCache | None = None,
+        rows: Sequence[int] | None = None,
+        last_only: bool = False,
+    ) -> Tensor:
+        """As `GPT.forward`: logits (B, T, vocab_size), or (B, 1, vocab_size) with `last_only`."""
+        batch, length = tokens.shape
+        if cache is None:
+            if length > self.config.block_size:
+                raise ValueError(f"{length} tokens do not fit the context of {self.config.block_size}")
+            cache = self.new_cache(batch, length)
+        assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
+        rows = range(batch) if rows is None else rows
+        if len(rows) != batch or len(set(rows)) != batch:
+            raise ValueError(f"{batch} sequences need as many different cache rows, not {list(rows)}")
+        cache.require_room(rows, length)
+        ids = np.ascontiguousarray(tokens.numpy(), np.int32)
+        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocab_size:
+            raise ValueError(f"a token id lies outside the vocabulary of {self.config.vocab_size}")
+        self._need_rotary(max(cache.lengths[row] for row in rows) + length)
+        logits = torch.empty((batch, 1 if last_only else length, self.config.vocab_size))
+        if length == 1:
+            starts = np.array([cache.lengths[row] for row in rows], np.int32)
+            self._forward(cache, ids[:, 0], np.array(rows, np.int32), starts, range(batch), logits)
+        else:
+            for index, row in enumerate(rows):
+                self._sequence(cache, ids[index], row, logits[index], last_only)
+        cache.advance(rows, length)
+        return logits
+
+    def _sequence(
+        self, cache: NativeCache, ids: np.ndarray, row: int, logits: Tensor, last_only: bool
+    ) -> None:
+        for begin in range(0, len(ids), MAX_COLUMNS):
+            part = ids[begin : begin + MAX_COLUMNS]
+            positions = np.arange(begin, begin + len(part), dtype=np.int32) + np.int32(cache.lengths[row])
+            wanted: Sequence[int] = range(len(part))
+            out = logits[begin : begin + len(part)]
+            if last_only:
+                wanted = (len(part) - 1,) if begin + len(part) == len(ids) else ()
+                out = logits
+            self._forward(cache, part, np.full(len(part), row, np.int32), positions, wanted, out)
+
+    def _forward(
+        self,
+        cache: NativeCache,
+        tokens: np.ndarray,
+        rows: np.ndarray,
+        positions: np.ndarray,
+        wanted: Sequence[int],
+        logits: Tensor,
+    ) -> None:
+        tokens, columns = np.ascontiguousarray(tokens), np.array(wanted, np.int32)
+        failed = self._library.akane_forward(
+            self._handle,
+            ctypes.byref(cache.view),
+            len(tokens),
+            tokens.ctypes.data,
+            rows.ctypes.data,
+            positions.ctypes.data,
+            len(columns),
+            columns.ctypes.data,
+            logits.data_ptr(),
+        )
+        if failed:
+            raise MemoryError("the native engine got no memory for this batch")
+
+    def _need_rotary(self, positions: int) -> None:
+        """Make the rotary tables reach `positions`; a long context is only paid for when it is used."""
+        if positions <= self._rotary_rows:
+            return
+        rows = min(self.config.block_size, max(2 * positions, 2048))
+        tables = RotaryEmbedding(replace(self.config, block_size=rows))
+        cos, sin = tables.cos.contiguous(), tables.sin.contiguous()
+        self._library.akane_rotary(self._handle, rows, cos.data_ptr(), sin.data_ptr())
+        self._rotary_rows = rows
+
+    def generate(self, tokens: Sequence[int], max_tokens: int, **options: Any) -> Iterator[int]:
+        """As `GPT.generate`."""
+        from shared.model.generate import generate
+
+        return generate(self, tokens, max_tokens, **options)
+
+
+def wanted_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every tensor of a model, in no order that matters."""
+    query, kv, width = config.n_head * config.head_size, config.n_kv_head * config.head_size, config.n_embd
+    yield "transformer.wte.weight", (config.vocab_size, width)
+    yield "transformer.ln_f.weight", (width,)
+    if config.emb_norm:
+        yield "emb_norm.weight", (width,)
+    if not config.tied_head:
+        yield "lm_head.weight", (config.vocab_size, width)
+    leaves: dict[str, tuple[int, ...]] = {
+        "ln_1.weight": (width,),
+        "ln_2.weight": (width,),
+        "attn.c_q.weight": (query, width),
+        "attn.c_k.weight": (kv, width),
+        "attn.c_v.weight": (kv, width),
+        "attn.c_proj.weight": (width, query),
+        "mlp.w1.weight": (config.hidden_size, width),
+        "mlp.w2.weight": (config.hidden_size, width),
+        "mlp.c_proj.weight": (width, config.hidden_size),
+    }
+    if config.qkv_bias:
+        leaves |= {"attn.c_q.bias": (query,), "attn.c_k.bias": (kv,), "attn.c_v.bias": (kv,)}
+    if config.qk_norm != "none":
+        leaves |= {"attn.q_norm.weight": (config.head_size,), "attn.k_norm.weight": (config.head_size,)}
+    for layer in range(config.n_layer):
+        for leaf, shape in leaves.items():
+            yield f"transformer.h.{layer}.{leaf}", shape
+
+
+def _raw(file: GgufFile, name: str) -> RawTensor:
+    info = file.header.tensors[name]
+    data = file.tensor(name).numpy() if len(info.shape) == 1 else file.raw(name)
+    return RawTensor(info.kind, info.shape, data)
+
+
+def _raw_of(tensor: Tensor) -> RawTensor:
+    shape = tuple(tensor.shape)
+    if tensor.dtype == torch.bfloat16 and tensor.ndim == 2:
+        data = tensor.contiguous().view(torch.int16).numpy()
+        return RawTensor(GGMLQuantizationType.BF16, shape, data)
+    return RawTensor(GGMLQuantizationType.F32, shape, tensor.float().contiguous().numpy())
+
+
+def _signatures(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Declare what engine.cpp exports."""
+    pointer, whole = ctypes.c_void_p, ctypes.c_int
+    table: dict[str, tuple[Any, tuple[Any, ...]]] = {
+        "akane_isa": (ctypes.c_char_p, ()),
+        "akane_new": (pointer, (pointer, whole)),
+        "akane_free": (None, (pointer,)),
+        "akane_row_bytes": (ctypes.c_int64, (whole, whole)),
+        "akane_matrix": (whole, (pointer, whole, whole, whole, whole, whole, pointer)),
+        "akane_vector": (whole, (pointer, whole, whole, whole, pointer)),
+        "akane_rotary": (None, (pointer, whole, pointer, pointer)),
+        "akane_forward": (
+            whole,
+            (pointer, ctypes.POINTER(CacheView), whole, pointer, pointer, pointer, whole, pointer, pointer),
+        ),
+        "akane_unpacked": (None, (pointer, whole, whole, whole, pointer)),
+    }
+    for name, (result, arguments) in table.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library

@@ -1,0 +1,199 @@
+// Weights from GGUF blocks into the layout the kernels read: 16 output rows side by side, 32 inputs a group.
+// Formats: https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h (block_q4_0 to block_q6_K).
+#pragma once
+#include <vector>
+
+#include "vectors.h"
+
+enum Kind { K4, K4M, K8, K8M, K8H, BF16, F32, NO_KIND };
+// K4, K4M: 4-bit codes, 8 too large or with a minimum. K8, K8H: signed bytes, one scale a group or two.
+// K8M: codes below 64 with a minimum. BF16, F32: plain numbers, one column of 16 rows after the other.
+
+constexpr int GROUP = 32;
+
+constexpr int scales_of(Kind kind) { return kind == K4M || kind == K8M || kind == K8H ? 2 : 1; }
+// A group of a block: float16 scales of the 16 rows, once or twice, then codes: one stream for the prefetcher.
+constexpr int group_bytes(Kind kind) { return scales_of(kind) * LANES * 2 + (kind == K4 || kind == K4M ? 16 : 32) * LANES; }
+
+struct Matrix {
+  Kind kind = NO_KIND;
+  int rows = 0, cols = 0;
+  uint8_t* data = nullptr;
+  size_t step = 0;  // bytes from one block to the next
+  int blocks() const { return (rows + LANES - 1) / LANES; }
+  int groups() const { return cols / GROUP; }
+  size_t block_bytes() const {
+    if (kind >= BF16) return size_t(cols) * LANES * (kind == BF16 ? 2 : 4);
+    return (size_t(group_bytes(kind)) * groups() + 63) / 64 * 64;
+  }
+  const uint8_t* block(int index) const { return data + step * index; }
+};
+
+// Numbers of ggml's types.
+enum Ggml { G_F32 = 0, G_F16 = 1, G_Q4_0 = 2, G_Q4_1 = 3, G_Q5_0 = 6, G_Q5_1 = 7, G_Q8_0 = 8, G_Q4_K = 12, G_Q5_K = 13, G_Q6_K = 14, G_BF16 = 30 };
+
+static inline Kind kind_of(int type) {
+  switch (type) {
+    case G_F32: case G_F16: return F32;
+    case G_BF16: return BF16;
+    case G_Q4_0: return K4;
+    case G_Q4_1: case G_Q4_K: return K4M;
+    case G_Q8_0: case G_Q5_0: return K8;
+    case G_Q5_1: case G_Q5_K: return K8M;
+    case G_Q6_K: return K8H;
+    default: return NO_KIND;
+  }
+}
+
+static size_t row_bytes(int type, int cols) {
+  switch (type) {
+    case G_F32: return size_t(cols) * 4;
+    case G_F16: case G_BF16: return size_t(cols) * 2;
+    case G_Q4_0: return size_t(cols) / 32 * 18;
+    case G_Q4_1: return size_t(cols) / 32 * 20;
+    case G_Q5_0: return size_t(cols) / 32 * 22;
+    case G_Q5_1: return size_t(cols) / 32 * 24;
+    case G_Q8_0: return size_t(cols) / 32 * 34;
+    case G_Q4_K: return size_t(cols) / 256 * 144;
+    case G_Q5_K: return size_t(cols) / 256 * 176;
+    case G_Q6_K: return size_t(cols) / 256 * 210;
+    default: return 0;
+  }
+}
+
+struct Group {
+  uint8_t code[GROUP];
+  uint16_t first = 0, second = 0;  // scale, then minimum or the scale of the upper 16; float16
+};
+
+static inline uint16_t half_at(const uint8_t* from) { return uint16_t(from[0] | from[1] << 8); }
+
+static inline void k_scale(const uint8_t* s, int j, int& scale, int& minimum) {
+  if (j < 4) {
+    scale = s[j] & 63;
+    minimum = s[j + 4] & 63;
+  } else {
+    scale = (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
+    minimum = (s[j + 4] >> 4) | (s[j] >> 6) << 4;
+  }
+}
+
+// Group `g` of a row of the file, as codes from 0 and scales.
+static Group read_group(int type, const uint8_t* row, int g) {
+  Group out;
+  const auto nibbles = [&](const uint8_t* q) {
+    for (int i = 0; i < 16; i++) out.code[i] = q[i] & 15, out.code[i + 16] = q[i] >> 4;
+  };
+  const auto fifth_bits = [&](const uint8_t* from, int offset) {
+    uint32_t bits;
+    std::memcpy(&bits, from, 4);
+    for (int i = 0; i < GROUP; i++) out.code[i] = uint8_t(out.code[i] + (bits >> i & 1) * 16 + offset);
+  };
+  if (type == G_Q4_0 || type == G_Q4_1) {
+    const uint8_t* b = row + g * (type == G_Q4_0 ? 18 : 20);
+    out.first = half_at(b);
+    if (type == G_Q4_1) out.second = half_at(b + 2);
+    nibbles(b + (type == G_Q4_0 ? 2 : 4));
+  } else if (type == G_Q5_0) {
+    const uint8_t* b = row + g * 22;
+    out.first = half_at(b);
+    nibbles(b + 6);
+    fifth_bits(b + 2, 128 - 16);
+  } else if (type == G_Q5_1) {
+    const uint8_t* b = row + g * 24;
+    out.first = half_at(b), out.second = half_at(b + 2);
+    nibbles(b + 8);
+    fifth_bits(b + 4, 0);
+  } else if (type == G_Q8_0) {
+    const uint8_t* b = row + g * 34;
+    out.first = half_at(b);
+    for (int i = 0; i < GROUP; i++) out.code[i] = b[2 + i] ^ 0x80;
+  } else if (type == G_Q4_K || type == G_Q5_K) {
+    const int j = g % 8, header = type == G_Q4_K ? 16 : 48;
+    const uint8_t *b = row + size_t(g / 8) * (type == G_Q4_K ? 144 : 176), *q = b + header + j / 2 * 32;
+    int scale, minimum;
+    k_scale(b + 4, j, scale, minimum);
+    out.first = float_to_half(half_to_float(half_at(b)) * float(scale));
+    out.second = float_to_half(-half_to_float(half_at(b + 2)) * float(minimum));
+    for (int i = 0; i < GROUP; i++) {
+      out.code[i] = j % 2 ? q[i] >> 4 : q[i] & 15;
+      if (type == G_Q5_K) out.code[i] = uint8_t(out.code[i] | (b[16 + i] >> j & 1) << 4);
+    }
+  } else {  // Q6_K
+    const uint8_t* b = row + size_t(g / 8) * 210;
+    const int half = g % 8 / 4, quarter = g % 4;
+    const uint8_t *low = b + half * 64 + quarter % 2 * 32, *high = b + 128 + half * 32;
+    const int8_t* scales = (const int8_t*)b + 192 + half * 8 + quarter * 2;
+    const float d = half_to_float(half_at(b + 208));
+    out.first = float_to_half(d * float(scales[0]));
+    out.second = float_to_half(d * float(scales[1]));
+    for (int i = 0; i < GROUP; i++) {
+      const int four = quarter < 2 ? low[i] & 15 : low[i] >> 4, two = high[i] >> quarter * 2 & 3;
+      out.code[i] = uint8_t((four | two << 4) + 128 - 32);
+    }
+  }
+  return out;
+}
+
+static void pack_block(const Matrix& m, int index, int type, const uint8_t* raw) {
+  uint8_t* block = m.data + m.step * index;
+  const int present = m.rows - index * LANES < LANES ? m.rows - index * LANES : LANES;
+  std::memset(block, 0, m.block_bytes());
+  for (int r = 0; r < present; r++) {
+    const uint8_t* row = raw + row_bytes(type, m.cols) * (size_t(index) * LANES + r);
+    if (m.kind == F32) {
+      for (int k = 0; k < m.cols; k++) {
+        float value;
+        if (type == G_F32) std::memcpy(&value, row + k * 4, 4);
+        else value = half_to_float(half_at(row + k * 2));
+        ((float*)block)[k * LANES + r] = value;
+      }
+    } else if (m.kind == BF16) {
+      for (int k = 0; k < m.cols; k++) ((uint16_t*)block)[k * LANES + r] = half_at(row + k * 2);
+    } else {
+      for (int g = 0; g < m.groups(); g++) {
+        const Group group = read_group(type, row, g);
+        uint8_t* at = block + size_t(g) * group_bytes(m.kind);
+        ((uint16_t*)at)[r] = group.first;
+        if (scales_of(m.kind) == 2) ((uint16_t*)at)[LANES + r] = group.second;
+        uint8_t* to = at + scales_of(m.kind) * LANES * 2 + r * 4;
+        if (m.kind == K4 || m.kind == K4M) {
+          for (int i = 0; i < 16; i++) to[i / 4 * 64 + i % 4] = uint8_t(group.code[i] | group.code[i + 16] << 4);
+        } else {
+          for (int i = 0; i < GROUP; i++) to[i / 4 * 64 + i % 4] = group.code[i];
+        }
+      }
+    }
+  }
+}
+
+// Row `index` as float32: what an embedding look-up needs.
+static void unpack_row(const Matrix& m, int index, float* out) {
+  const uint8_t* block = m.block(index / LANES);
+  const int r = index % LANES;
+  for (int k = 0; k < m.cols; k++) {
+    if (m.kind == F32) {
+      out[k] = ((const float*)block)[k * LANES + r];
+      continue;
+    }
+    if (m.kind == BF16) {
+      const uint32_t bits = uint32_t(((const uint16_t*)block)[k * LANES + r]) << 16;
+      std::memcpy(out + k, &bits, 4);
+      continue;
+    }
+    const int g = k / GROUP, i = k % GROUP;
+    const uint8_t* at = block + size_t(g) * group_bytes(m.kind);
+    const float first = half_to_float(((const uint16_t*)at)[r]);
+    const float second = scales_of(m.kind) == 2 ? half_to_float(((const uint16_t*)at)[LANES + r]) : 0;
+    const uint8_t* codes = at + scales_of(m.kind) * LANES * 2 + r * 4;
+    if (m.kind == K4 || m.kind == K4M) {
+      const uint8_t byte = codes[i % 16 / 4 * 64 + i % 4];
+      const float code = float(i < 16 ? byte & 15 : byte >> 4);
+      out[k] = m.kind == K4 ? first * (code - 8) : first * code + second;
+    } else {
+      const float code = float(codes[i / 4 * 64 + i % 4]);
+      if (m.kind == K8M) out[k] = first * code + second;
+      else out[k] = (m.kind == K8H && i >= 16 ? second : first) * (code - 128);
+    }
+  }
+}
