@@ -17,6 +17,7 @@ try:
     from shared import preflight
     from shared.config import ROOT, ConfigError, Settings, load_settings
     from shared.logs import JsonLines
+    from shared.model.auto import AUTO
     from shared.model.errors import ModelError
     from shared.process import Spec
     from shared.runs import open_run
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     screen.add_argument("--headless", action="store_true", help="no terminal at all; ends with Ctrl-C")
     made.add_argument("--script", metavar="FILE", help="type the lines of FILE, each after the last answer")
     made.add_argument("--twitch", metavar="CHANNEL", help="read this channel's chat, without an account")
-    made.add_argument("--model", metavar="NAME|PATH", help="a preset of configs/models/ or a model file")
+    made.add_argument("--model", metavar="NAME|PATH", help="a preset, auto, org/name of the hub, or a file")
     made.add_argument("--device", help="auto, cuda, cuda:1, mps, cpu")
     made.add_argument("--voice", help="neural, pyttsx3, silent")
     made.add_argument("--mute", action="store_true", help="speak without sound")
@@ -130,9 +131,14 @@ def _names(text: str, known: Iterable[str], where: str) -> list[str]:
 def run(
     arguments: argparse.Namespace, settings: Settings, services: Sequence[str], overrides: Sequence[str]
 ) -> int:
-    """Fetch what is missing, then run the show."""
+    """Choose a model and fetch what is missing, then run the show."""
     environment = _environment()
-    if "llm" in services and preflight.weights_missing(settings.llm.model):
+    is_local = "llm" in services and not settings.llm.backend_url
+    if is_local and settings.llm.model == AUTO:
+        # Once, here: a service that is started again must not choose another one in the middle of the show.
+        overrides = [*overrides, f"llm.model={chosen_model(settings, environment)}"]
+        settings = load_settings(arguments.config, overrides)
+    if is_local and preflight.weights_missing(settings.llm.model):
         command = [sys.executable, "-m", "shared.model.fetch", settings.llm.model]
         fetched = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
         if fetched.returncode != 0:
@@ -149,6 +155,20 @@ def run(
         Spec(name, command_of(name, flags), streams_of(name, settings, drawn=drawn)) for name in services
     ]
     return Show(specs, settings.bus, folder, environment, drawn).run()
+
+
+def chosen_model(settings: Settings, environment: Mapping[str, str]) -> str:
+    """What `auto` means on this machine; the reason is printed. ModelError when it means nothing."""
+    llm = settings.llm
+    command = [sys.executable, "-m", "shared.model.auto", "--device", llm.device, "--dtype", llm.dtype]
+    command += ["--engine", llm.engine]
+    command += ["--cached-tokens", str(llm.slots * llm.context)]
+    asked = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    if asked.returncode != 0:
+        raise ModelError("No model could be chosen for this machine: name one with --model.")
+    return asked.stdout.strip()
 
 
 def command_of(name: str, flags: Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from shared.config import ROOT, load_toml
 
 QUESTIONS = ROOT / "benchmarks" / "data" / "show_lines.toml"
 SERVICES = ("bus", "llm", "tts", "director", "input")
+SETTLE_S = 5.0
 IDLE_S = 10.0
 
 
@@ -48,6 +49,9 @@ def _idle_percent(show: Show) -> float:
     def spent() -> float:
         return sum(sum(process.cpu_times()[:2]) for process in show.processes())
 
+    settled = time.monotonic() + SETTLE_S  # the persona's prefix is computed right after the start
+    while time.monotonic() < settled:
+        show.bus.poll(0.5)
     before, began = spent(), time.monotonic()
     while time.monotonic() - began < IDLE_S:
         show.bus.poll(1.0)
@@ -86,7 +90,7 @@ def run() -> list[Figure]:
         memory = _pss_mb(show)
         figures = [
             Figure("show.start_to_ready", ready_s, "s", target="8 warm"),
-            Figure("show.idle_cpu", idle, "% of a core", target="at most 5"),
+            Figure("show.idle_cpu", idle, "% of a core", target="at most 5, with dashboard.cpu_idle"),
             Figure("show.first_token_p50", statistics.median(tokens), "ms", target="250"),
             Figure("show.first_token_p95", percentile(tokens, 0.95), "ms"),
             Figure("show.first_sound_p50", statistics.median(sounds), "ms", target="600"),

@@ -164,7 +164,7 @@ class CommandEnd:
         try:
             reply = handler(command, request)
         except Refused as refusal:
-            return _no("refused", str(refusal))
+            return _no(refusal.code, str(refusal))
         except Exception:
             log.exception("the handler of %s failed", kind)
             return _no("error", f"{self.name} failed at {kind}: its log says why.")

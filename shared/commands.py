@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.events import MoodName
+from shared.events import Finished, MoodName, TokenLogprob
 
 MAX_TEXT_CHARS = 2_000
 """Longest line a person may submit; longer ones are refused with a sentence."""
@@ -77,12 +77,15 @@ class Generate(Command):
     wire_name = "llm.generate"
     owner = "llm"
     generation: str = Field(min_length=1, max_length=128)
-    messages: list[ChatTurn] = Field(min_length=1, max_length=1_000)
+    messages: list[ChatTurn] = Field(default=[], max_length=1_000)
+    prompt: str | None = Field(default=None, min_length=1, max_length=400_000)
+    """Instead of messages: text that the model goes on with as it stands, without its chat template."""
     pinned: int = Field(default=1, ge=0)
     """How many leading messages (persona, examples) are never dropped when the context is full."""
     turn: str | None = None
     epoch: int | None = None
-    max_tokens: int = Field(default=256, ge=1)
+    max_tokens: int | None = Field(default=256, ge=1)
+    """nil: as many as the context has room for."""
     temperature: float = Field(default=0.8, ge=0.0, le=5.0)
     """0 is greedy."""
     top_k: int = Field(default=50, ge=0)
@@ -90,10 +93,24 @@ class Generate(Command):
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     min_p: float = Field(default=0.0, ge=0.0, le=1.0)
     repetition_penalty: float = Field(default=1.0, ge=0.5, le=5.0)
+    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    """Taken from the logit of every token that the reply holds already."""
+    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    """Taken from a token's logit once for each time that the reply holds it."""
+    logprobs: int | None = Field(default=None, ge=0, le=20)
+    """Send each token's log probability along, with this many alternatives."""
+    json_schema: str | None = Field(default=None, max_length=64_000)
+    """JSON text of a JSON schema that the reply will follow."""
     stop: list[str] = Field(default=[], max_length=16)
     seed: int | None = None
     queue_deadline_s: float = Field(default=30.0, gt=0.0)
     """Refused or ended with reason `lost` when it could not start within this time."""
+
+    @model_validator(mode="after")
+    def _has_one_beginning(self) -> Generate:
+        if (self.prompt is None) == (not self.messages):
+            raise ValueError("give either messages or prompt")
+        return self
 
 
 class GenerateReply(Reply):
@@ -139,6 +156,10 @@ class ReplayReply(Reply):
     from_index: int
     pieces: list[str]
     finished: bool
+    logprobs: list[list[TokenLogprob]] | None = None
+    """Those of each piece, if the generation has any."""
+    ending: Finished | None = None
+    """The `llm.finished` of a generation that has ended."""
 
 
 Replay.reply = ReplayReply

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -53,7 +53,8 @@ class LlmSettings(Section):
     """The model and how much machine it may take."""
 
     model: str = "smollm2-135m"
-    """A preset of `configs/models/` or a path to a GGUF file, a hub folder or an Akane checkpoint."""
+    """A preset of `configs/models/`, `auto` for the largest that suits the machine, a model of the hub
+    (`org/name`, `org/name:Q4_K_M`), or a path to a GGUF file, a hub folder or an Akane checkpoint."""
     device: str = "auto"
     """`auto`, `cuda`, `cuda:1`, `mps` or `cpu`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -67,6 +68,13 @@ class LlmSettings(Section):
     """Conversations held in the cache at once."""
     queue_limit: int = Field(default=16, ge=1, le=10_000)
     prefill_chunk: int = Field(default=256, ge=16, le=8192)
+    backend_url: str = ""
+    """An OpenAI-compatible server (`http://host:8000/v1`) that runs the model instead of our engine; its key,
+    if it wants one, is read from the environment variable AKANE_BACKEND_KEY."""
+    backend_model: str = ""
+    """The server's name of the model; empty takes the first it lists."""
+    backend_timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
+    """Longest silence of that server before a generation is given up."""
 
 
 class DirectorSettings(Section):
@@ -117,6 +125,19 @@ class TtsSettings(Section):
     volume: float = Field(default=1.0, ge=0.0, le=2.0)
 
 
+class ApiSettings(Section):
+    """The OpenAI-compatible door."""
+
+    host: str = "127.0.0.1"
+    """Where it listens; anything but loopback needs `keys`."""
+    port: int = Field(default=7710, ge=0, le=65_535)
+    """0 takes a free one."""
+    keys: list[Annotated[str, Field(min_length=1)]] = []
+    """Keys that clients may present (`Authorization: Bearer …`); empty asks for none."""
+    origins: list[str] = []
+    """Web pages (`https://example.org`) whose scripts may call it, beside those of this machine."""
+
+
 class DashboardSettings(Section):
     """The terminal."""
 
@@ -139,6 +160,7 @@ class Settings(Section):
     director: DirectorSettings = DirectorSettings()
     input: InputSettings = InputSettings()
     tts: TtsSettings = TtsSettings()
+    api: ApiSettings = ApiSettings()
     dashboard: DashboardSettings = DashboardSettings()
     launcher: LauncherSettings = LauncherSettings()
 

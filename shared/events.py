@@ -123,6 +123,16 @@ class Mood(Event):
     intensity: float = 1.0
 
 
+class TokenLogprob(Event):
+    """One model token as it was chosen; its text may be half a character, hence bytes."""
+
+    raw: bytes
+    logprob: float
+    """Natural logarithm of its probability before temperature, penalties and filters."""
+    top: list[tuple[bytes, float]] = []
+    """The most probable tokens at this place and their logarithms, best first; as many as were asked for."""
+
+
 class Token(Event):
     """The next piece of text of a generation; never half a character."""
 
@@ -134,6 +144,8 @@ class Token(Event):
     """Model tokens produced so far, this one included."""
     turn: str | None = None
     epoch: int | None = None
+    logprobs: list[TokenLogprob] = []
+    """The model tokens that this text was made of, if `llm.generate` asked for them."""
 
 
 class Finished(Event):

@@ -13,7 +13,7 @@ from math import inf
 
 from shared.events import ProcessState, ServicePhase
 
-HUNG_AFTER_S = 10.0
+HUNG_AFTER_S = 9.0
 """Silence of a process that had said it was ready."""
 LOADING_S = 180.0
 """Silence of a process that starts or loads: importing and reading weights block its loop."""

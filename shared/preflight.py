@@ -15,7 +15,7 @@ import psutil
 
 from shared.config import ROOT, Settings
 from shared.endpoints import AddressError, busy_sentence, check_addresses, port_holder, port_of
-from shared.model.presets import load_preset
+from shared.model.fetch import is_present
 from shared.service import Finding
 
 NEEDED_MEMORY_GB = 1.0
@@ -53,8 +53,8 @@ def _require_folder(folder: Path) -> None:
 
 
 def weights_missing(model: str) -> bool:
-    """True for a preset that was not fetched yet. ModelError for a name that is neither preset nor path."""
-    return not Path(model).expanduser().exists() and not load_preset(model).path.exists()
+    """True for a named model that was not fetched yet. ModelError for what is neither a name nor a path."""
+    return not Path(model).expanduser().exists() and not is_present(model)
 
 
 def machine_findings() -> list[Finding]:

@@ -17,7 +17,11 @@ REMEMBERED_REQUESTS = 1_000
 
 
 class Refused(Exception):
-    """Raised by a handler: one sentence why it does not obey; the requester gets it."""
+    """Raised by a handler: one sentence why it does not obey; the requester gets it, and `code` beside it."""
+
+    def __init__(self, message: str, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class CommandError(Exception):

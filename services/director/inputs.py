@@ -19,7 +19,7 @@ from shared.events import (
 from shared.events import Progress as ProgressEvent
 
 Presence = Literal["absent", "starting", "ready"]
-AWAY = ("no_such_service", "silent", "unreachable", "timeout")
+AWAY = ("no_such_service", "silent", "unreachable", "timeout", "unavailable")
 """Codes of a command that nobody was there to obey."""
 
 

@@ -8,6 +8,8 @@ ABSENT_S = 20.0
 """Longer than the launcher needs to notice a hung director, kill it and start it again."""
 IDLE_S = 60.0
 """A director that has been idle this long will not answer a line it should have had before."""
+NEEDED = ("llm", "tts")
+"""Processes that an answer needs; a line's clock starts when they are there."""
 GRACE_S = 1.5
 """At the start, how long to wait for a first sign that there is a director or will be one."""
 
@@ -19,6 +21,7 @@ class Answering:
         self._session = ""
         self._ready = False
         self._expected = False
+        self._loading = False
         self._heard_at = now
         self._away_until = now + GRACE_S
         self._idle_since: float | None = None
@@ -34,6 +37,9 @@ class Answering:
         self._expected = any(
             process.name == "director" and process.state not in ("stopping", "stopped", "failed")
             for process in processes.processes
+        )
+        self._loading = any(
+            process.name in NEEDED and process.state == "starting" for process in processes.processes
         )
 
     def turned(self, state: TurnState, now: float) -> None:
@@ -53,8 +59,8 @@ class Answering:
         return True
 
     def away(self, now: float) -> bool:
-        """It is not there yet, or not back yet: a line published now would reach nobody."""
-        return not self._ready and (self._expected or now < self._away_until)
+        """A line published now would reach nobody, or only wait for a model or a voice that loads."""
+        return self._loading or (not self._ready and (self._expected or now < self._away_until))
 
     def hopeless(self, last_sent_at: float, now: float) -> str | None:
         """Why lines sent at `last_sent_at` or before will not be answered any more, or None."""

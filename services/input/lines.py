@@ -64,13 +64,15 @@ def read_script(path: Path) -> list[str]:
 
 
 class Lines:
-    """The lines of one source: at most `window` of them wait for an answer, the rest wait here."""
+    """The lines of one source: one of them waits for its answer, the rest wait here.
 
-    def __init__(self, channel: str, window: int) -> None:
+    So the figures of a reply begin when it is its turn, and a whole book may be piped in.
+    """
+
+    def __init__(self, channel: str) -> None:
         self.channel = channel
-        self._window = window
         self._waiting: deque[str] = deque()
-        self._unanswered: set[str] = set()
+        self._unanswered: str | None = None
         self._ended = False
         self.quit = False
         """Somebody typed `quit`."""
@@ -82,13 +84,13 @@ class Lines:
 
     @property
     def open(self) -> bool:
-        """Some line of ours has been published and not been answered."""
-        return bool(self._unanswered)
+        """A line of ours has been published and not been answered."""
+        return self._unanswered is not None
 
     @property
     def finished(self) -> bool:
         """No line will follow and all are answered or given up."""
-        return self._ended and not self._waiting and not self._unanswered
+        return self._ended and not self._waiting and not self.open
 
     def put(self, line: str) -> None:
         """The next line; a quit word ends the source like an end of file."""
@@ -106,21 +108,20 @@ class Lines:
 
     def take(self) -> str | None:
         """The next line to publish, if one may go now; follow with `sent`."""
-        if self._waiting and len(self._unanswered) < self._window:
+        if self._waiting and not self.open:
             return self._waiting.popleft()
         return None
 
     def sent(self, message_id: str) -> None:
         """The line just taken became this `chat.message`."""
-        self._unanswered.add(message_id)
+        self._unanswered = message_id
 
     def answered(self, message_id: str | None) -> None:
         """A turn is done; does nothing when its message was not ours."""
-        if message_id is not None:
-            self._unanswered.discard(message_id)
+        if message_id == self._unanswered:
+            self._unanswered = None
 
-    def give_up(self) -> int:
-        """Stop waiting for answers that will never come; how many there were."""
-        given_up = len(self._unanswered)
-        self._unanswered.clear()
+    def give_up(self) -> bool:
+        """Stop waiting for an answer that will never come; False when none was waited for."""
+        given_up, self._unanswered = self.open, None
         return given_up

@@ -25,8 +25,6 @@ from shared.service import Finding, Service, StartError
 
 log = logging.getLogger(__name__)
 
-TYPED_WINDOW = 8
-"""Lines of standard input the director may have at once; its queue is not made for a whole book."""
 MAX_SUBMITTED = 50
 INBOX_MESSAGES = 1_000
 CHAT_PER_TICK = 50
@@ -42,8 +40,8 @@ class InputService(Service):
     def __init__(self, settings: Settings, bus: Bus, clock: Clock) -> None:
         super().__init__(settings, bus, clock)
         self._answering = Answering(clock())
-        self._typed = Lines("terminal", TYPED_WINDOW)
-        self._script = Lines("script", window=1)
+        self._typed = Lines("terminal")
+        self._script = Lines("script")
         self._submitted: deque[ChatMessage] = deque()
         self._last_sent_at = clock()
         self._stdin: StdinReader | None = None
@@ -181,7 +179,8 @@ class InputService(Service):
         self._tell_state()
 
     def _give_up(self, reason: str) -> None:
-        if self._typed.give_up() + self._script.give_up():
+        given_up = [lines.give_up() for lines in (self._typed, self._script)]
+        if any(given_up):
             self._refuse(reason)
 
     def _tell_state(self) -> None:

@@ -7,8 +7,8 @@ import sys
 
 from pydantic import ValidationError
 
-from services.llm.engine import RefusedError
 from services.llm.once import answer_once
+from services.llm.outputs import RefusedError
 from services.llm.service import LlmService
 from shared import logs
 from shared.broker import Broker

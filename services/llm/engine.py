@@ -8,24 +8,20 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from services.llm.generation import Ended, Generation, Piece, Request
+from services.llm.generation import Generation, Request
+from services.llm.outputs import Ended, Output, Piece, RefusedError
 from services.llm.rows import Rows
 from shared.clock import Clock, monotonic
 from shared.events import EndReason
-from shared.model.generate import LanguageModel, decode, prefill
+from shared.model.generate import LanguageModel, prefill
 from shared.model.sampling import Sampler
+from shared.model.static_decode import decoder_for
 
 RUNNING_DELAY_S = 0.04
 """Longest that a joining prompt may hold up streams that run, a chunk at a time."""
 SMALLEST_CHUNK = 16
 
 log = logging.getLogger(__name__)
-
-Output = Piece | Ended
-
-
-class RefusedError(ValueError):
-    """A request that will not be run, with one sentence that says why."""
 
 
 class Engine:
@@ -43,6 +39,7 @@ class Engine:
     ) -> None:
         self.model = model
         self.rows = Rows(model.new_cache(batch=slots, max_seq_len=context))
+        self.decode = decoder_for(model, self.rows.cache)
         self.queue_limit = queue_limit
         self.prefill_chunk = prefill_chunk
         self.clock = clock
@@ -72,11 +69,12 @@ class Engine:
         if needed > self.context:
             raise RefusedError(
                 f"{len(request.tokens)} prompt tokens and max_tokens {request.max_tokens} do not fit the "
-                f"context of {self.context}: shorten the prompt or lower max_tokens"
+                f"context of {self.context}: shorten the prompt or lower max_tokens",
+                "too_long",
             )
         ahead = max(0, len(self.waiting) - len(self.rows.free))
         if ahead >= self.queue_limit:
-            raise RefusedError(f"{ahead} generations are waiting already: try again later")
+            raise RefusedError(f"{ahead} generations are waiting already: try again later", "busy")
         sampler = Sampler(request.params, self.model.config.n_tokens, request.seed)
         self.waiting.append(Generation(request, self.clock(), sampler))
         return ahead
@@ -133,7 +131,7 @@ class Engine:
         rows = [one.row for one in batch if one.row is not None]
         last = [one.sampler.generated[-1] for one in batch]
         try:
-            logits = decode(self.model, self.rows.cache, rows, last)
+            logits = self.decode(rows, last)
         except Exception as error:
             if len(batch) == 1:
                 return [self._fail(batch[0], error)]
@@ -149,7 +147,12 @@ class Engine:
         """Choose the next token and tell what it means: text, an end, or nothing yet."""
         request = generation.request
         try:
-            token = generation.sampler.choose(logits)
+            chosen_from = logits
+            for process in request.processors:
+                chosen_from = process(chosen_from, generation.sampler.generated)
+            token = generation.sampler.choose(chosen_from)
+            if request.observe is not None and token not in request.stop_tokens:
+                generation.unsent.append(request.observe(logits, token))
             stopped = token in request.stop_tokens
             text = "" if stopped else request.text.feed(token)
             full = len(generation.sampler.generated) >= request.max_tokens
@@ -167,7 +170,9 @@ class Engine:
         if text:
             generation.pieces.append(text)
             count = len(generation.sampler.generated)
-            outputs.append(Piece(request, len(generation.pieces) - 1, text, count))
+            index = len(generation.pieces) - 1
+            outputs.append(Piece(request, index, text, count, tuple(generation.unsent)))
+            generation.unsent.clear()
         if stopped or full:
             outputs.append(self._end(generation, "stop" if stopped else "length"))
         return outputs

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from shared.events import EndReason
+from torch import Tensor
+
+from services.llm.outputs import Ended, Piece
+from shared.events import EndReason, TokenLogprob
 from shared.model.sampling import GREEDY, Sampler, SamplingParams
+
+__all__ = ["Ended", "Generation", "LogitsProcessor", "Piece", "Request", "TextStream"]
+
+LogitsProcessor = Callable[[Tensor, Sequence[int]], Tensor]
+"""Takes a row of logits (V,) and the ids generated so far; returns the row to choose from, a new one."""
 
 
 class TextStream(Protocol):
@@ -40,33 +49,10 @@ class Request:
     dropped_turns: int = 0
     cause: str | None = None
     """Id of the message that asked for it."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The next text of a generation."""
-
-    request: Request
-    index: int
-    text: str
-    tokens: int
-    """Model tokens produced so far."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a generation ended and what it cost."""
-
-    request: Request
-    reason: EndReason
-    text: str
-    pieces: int
-    cached_tokens: int
-    completion_tokens: int
-    first_token_ms: float
-    tokens_per_s: float
-    elapsed_ms: float
-    error: str = ""
+    processors: tuple[LogitsProcessor, ...] = ()
+    """Change the logits before each choice, in order."""
+    observe: Callable[[Tensor, int], TokenLogprob] | None = None
+    """Makes the log probability of a chosen id from the unchanged logits."""
 
 
 @dataclass
@@ -81,6 +67,8 @@ class Generation:
     filled: int = 0
     """Prompt tokens that are in the cache."""
     pieces: list[str] = field(default_factory=list)
+    unsent: list[TokenLogprob] = field(default_factory=list)
+    """Of tokens whose text is not certain yet."""
     first_token_s: float | None = None
     last_token_s: float = 0.0
 
@@ -107,6 +95,7 @@ class Generation:
             reason=reason,
             text="".join(self.pieces),
             pieces=len(self.pieces),
+            prompt_tokens=len(self.request.tokens),
             cached_tokens=self.cached_tokens,
             completion_tokens=len(self.sampler.generated),
             first_token_ms=self.first_token_ms,

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from services.llm.constraint import Constraints
 from services.llm.engine import Engine
-from services.llm.generation import Ended, Request
+from services.llm.generation import LogitsProcessor, Request
+from services.llm.outputs import Asked, Ended, Output
+from services.llm.processors import log_probabilities, penalties
 from services.llm.prompt import PromptBuilder
 from services.llm.reply_text import ReplyText
 from shared.clock import Clock, monotonic
 from shared.commands import ChatTurn, Generate
 from shared.config import LlmSettings
+from shared.events import LlmStats
 from shared.model.device import describe, set_threads
 from shared.model.errors import ModelError
-from shared.model.fetch import Progress
 from shared.model.gpt import GPT
 from shared.model.loading import LoadedModel, load_model
 from shared.model.packing import pack
+from shared.model.progress import Progress
 from shared.model.sampling import SamplingParams
 
 log = logging.getLogger(__name__)
@@ -30,7 +35,9 @@ class Inference:
     loaded: LoadedModel
     engine: Engine
     prompts: PromptBuilder
+    constraints: Constraints
     threads: int
+    last_ended: Ended | None = None
 
     @classmethod
     def load(
@@ -70,7 +77,7 @@ class Inference:
             clock=clock,
         )
         prompts = PromptBuilder(loaded.template, loaded.tokenizer, engine.context)
-        made = cls(loaded, engine, prompts, threads)
+        made = cls(loaded, engine, prompts, Constraints(loaded.tokenizer), threads)
         made._warm_up()
         log.info("%s", made.describe())
         return made
@@ -89,13 +96,22 @@ class Inference:
 
     def submit(self, command: Generate, cause: str | None = None) -> int:
         """Put a command in line; returns how many are ahead of it. Raises RefusedError."""
-        tokens, dropped = self.prompts.build(command.messages, command.pinned, command.max_tokens)
+        dropped, room = 0, command.max_tokens or 1
+        if command.prompt is None:
+            tokens, dropped = self.prompts.build(command.messages, command.pinned, room)
+        else:
+            tokens = self.prompts.continued(command.prompt, room)
         template, tokenizer = self.loaded.template, self.loaded.tokenizer
+        own_stops = template.stop_strings if command.prompt is None else ()
+        observe = None
+        if command.logprobs is not None:
+            count = self.loaded.model.config.n_tokens
+            observe = log_probabilities(command.logprobs, count, tokenizer.token_bytes)
         request = Request(
             generation=command.generation,
             tokens=tokens,
-            text=ReplyText(tokenizer, [*command.stop, *template.stop_strings]),
-            max_tokens=command.max_tokens,
+            text=ReplyText(tokenizer, [*command.stop, *own_stops]),
+            max_tokens=command.max_tokens or self.engine.context - len(tokens),
             params=SamplingParams(
                 temperature=command.temperature,
                 top_k=command.top_k,
@@ -110,8 +126,73 @@ class Inference:
             epoch=command.epoch,
             dropped_turns=dropped,
             cause=cause,
+            processors=self._processors(command),
+            observe=observe,
         )
         return self.engine.submit(request)
+
+    def _processors(self, command: Generate) -> tuple[LogitsProcessor, ...]:
+        made: list[LogitsProcessor] = []
+        if command.presence_penalty or command.frequency_penalty:
+            made.append(penalties(command.presence_penalty, command.frequency_penalty))
+        if command.json_schema is not None:
+            made.append(self.constraints.json_schema(command.json_schema))
+        return tuple(made)
+
+    @property
+    def trouble(self) -> str:
+        """None: what does not load is no Inference."""
+        return ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do anything."""
+        return self.engine.busy
+
+    def step(self) -> list[Output]:
+        """One step of the engine."""
+        outputs = self.engine.step()
+        self._noted([output for output in outputs if isinstance(output, Ended)])
+        return outputs
+
+    def _noted(self, endings: list[Ended]) -> list[Ended]:
+        """The last one that said something is what the statistics tell of."""
+        for ended in endings:
+            if ended.completion_tokens > 1:  # one token has no rate: the director warms the cache so
+                self.last_ended = ended
+        return endings
+
+    def cancel(self, matches: Callable[[Asked], bool]) -> list[Ended]:
+        """End every request that `matches`, at once."""
+        return self._noted(self.engine.cancel(matches))
+
+    def occupancy(self) -> tuple[int, int]:
+        """Generations that run and that wait."""
+        return len(self.engine.running), len(self.engine.waiting)
+
+    def stats(self) -> LlmStats:
+        """What the model is and how busy it is."""
+        engine = self.engine
+        latest = next((one for one in reversed(engine.running) if one.first_token_s is not None), None)
+        last = self.last_ended
+        rate = latest.decode_tokens_per_s if latest else last.tokens_per_s if last else 0.0
+        first = latest.first_token_ms if latest else last.first_token_ms if last else 0.0
+        return LlmStats(
+            model=self.loaded.name,
+            device=self.device,
+            dtype=self.loaded.dtype,
+            parameters=self.loaded.parameters,
+            context=engine.context,
+            slots=engine.rows.cache.batch,
+            active=len(engine.running),
+            queued=len(engine.waiting),
+            kv_used=engine.rows.used,
+            kv_capacity=engine.rows.cache.batch * engine.context,
+            tokens_per_s=round(rate, 2),
+            first_token_ms=round(first, 2),
+            tokens_total=engine.tokens_total,
+            threads=self.threads,
+        )
 
     def _warm_up(self) -> None:
         hello = [ChatTurn(role="user", content="Hello! Who are you, and how was your day?")]

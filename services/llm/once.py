@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TextIO
 
-from services.llm.generation import Ended, Piece
-from services.llm.inference import Inference
+from services.llm.backend import Backend
+from services.llm.outputs import Ended, Piece
+from services.llm.runner import Runner
 from shared.commands import ChatTurn, Generate
 from shared.config import LlmSettings
 from shared.service import StartError
+
+IDLE_S = 0.1
 
 
 def answer_once(settings: LlmSettings, text: str, max_tokens: int, out: TextIO, err: TextIO) -> int:
     """Print the reply to `out` as it comes and a line of figures to `err`; returns the exit status."""
     messages = [ChatTurn(role="user", content=text)]
     command = Generate(generation="once", messages=messages, max_tokens=max_tokens)
-    inference = Inference.load(settings)
-    print(inference.describe(), file=err, flush=True)
-    return _stream(inference, command, out, err)
+    woken = threading.Event()
+    runner: Runner
+    if settings.backend_url:
+        runner = Backend(settings, woken.set)
+    else:
+        from services.llm.inference import Inference  # brings torch, which a backend does not need
+
+        runner = Inference.load(settings)
+    print(runner.describe(), file=err, flush=True)
+    return _stream(runner, woken, command, out, err)
 
 
-def _stream(inference: Inference, command: Generate, out: TextIO, err: TextIO) -> int:
-    inference.submit(command)
-    while inference.engine.busy:
-        for output in inference.engine.step():
+def _stream(runner: Runner, woken: threading.Event, command: Generate, out: TextIO, err: TextIO) -> int:
+    runner.submit(command)
+    while any(runner.occupancy()):
+        if not runner.busy:
+            woken.wait(IDLE_S)
+            woken.clear()
+        for output in runner.step():
             if isinstance(output, Piece):
                 print(output.text, end="", file=out, flush=True)
             elif isinstance(output, Ended):

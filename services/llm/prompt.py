@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.llm.engine import RefusedError
+from services.llm.outputs import RefusedError
 from services.llm.trimming import first_kept
 from shared.commands import ChatTurn
 from shared.model.chat_template import ChatTemplate
 from shared.model.errors import ModelError
 from shared.model.tokenizer import Tokenizer
+
+BEGIN_NAMES = ("<|begin_of_text|>", "<s>", "<|startoftext|>")
+"""Tokens that stand before every text, for the models whose template writes one."""
 
 
 class PromptBuilder:
@@ -23,6 +26,19 @@ class PromptBuilder:
         bare = len(tokenizer.encode("a")) + len(tokenizer.encode("b"))
         two, four = len(template.render(turns, False)), len(template.render(turns * 2, False))
         self._turn_overhead = (four - two - bare) // 2
+        first = template.render(turns, False)[:1]
+        self._begin = [number for number in first if tokenizer.special_name(number) in BEGIN_NAMES]
+
+    def continued(self, text: str, max_tokens: int) -> list[int]:
+        """Prompt tokens of a text to go on with, after the token that begins every text, if there is one."""
+        tokens = self._begin + self.tokenizer.encode(text)
+        if len(tokens) + max_tokens > self.context:
+            raise RefusedError(
+                f"{len(tokens)} prompt tokens and max_tokens {max_tokens} do not fit the context of "
+                f"{self.context}: shorten the prompt or lower max_tokens",
+                "too_long",
+            )
+        return tokens
 
     def build(self, messages: Sequence[ChatTurn], pinned: int, max_tokens: int) -> tuple[list[int], int]:
         """Prompt tokens, and how many messages were left out after the `pinned` leading ones.
@@ -41,7 +57,8 @@ class PromptBuilder:
             if start == len(messages) - 1:
                 raise RefusedError(
                     f"{len(tokens)} prompt tokens (persona, last message) and max_tokens {max_tokens} do not "
-                    f"fit the context of {self.context}: shorten the message or lower max_tokens"
+                    f"fit the context of {self.context}: shorten the message or lower max_tokens",
+                    "too_long",
                 )
             start += 1
             while start < len(messages) - 1 and messages[start].role == "assistant":

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.clock import Clock, monotonic
+from shared.commands import ReplayReply
+from shared.events import Finished, TokenLogprob
 
 KEEP_S = 60.0
 
@@ -13,7 +15,9 @@ KEEP_S = 60.0
 @dataclass
 class _Record:
     pieces: list[str] = field(default_factory=list)
+    logprobs: list[list[TokenLogprob]] = field(default_factory=list)
     ended_s: float | None = None
+    ending: Finished | None = None
 
 
 class ReplayMemory:
@@ -33,19 +37,29 @@ class ReplayMemory:
         self._forget()
         self._records[generation] = _Record()
 
-    def add(self, generation: str, text: str) -> None:
+    def add(self, generation: str, text: str, logprobs: Sequence[TokenLogprob] = ()) -> None:
         """Its next piece."""
-        self._records[generation].pieces.append(text)
+        record = self._records[generation]
+        record.pieces.append(text)
+        record.logprobs.append(list(logprobs))
 
-    def end(self, generation: str) -> None:
+    def end(self, generation: str, ending: Finished | None = None) -> None:
         """No more pieces come: from now on the record ages."""
-        self._records[generation].ended_s = self._clock()
+        record = self._records[generation]
+        record.ended_s, record.ending = self._clock(), ending
 
-    def read(self, generation: str, from_index: int) -> tuple[Sequence[str], bool]:
+    def read(self, generation: str, from_index: int) -> ReplayReply:
         """Pieces from `from_index` on, and whether the generation has ended. Raises KeyError when unknown."""
         self._forget()
         record = self._records[generation]
-        return record.pieces[from_index:], record.ended_s is not None
+        logprobs = record.logprobs[from_index:]
+        return ReplayReply(
+            from_index=from_index,
+            pieces=record.pieces[from_index:],
+            finished=record.ended_s is not None,
+            logprobs=logprobs if any(logprobs) else None,
+            ending=record.ending,
+        )
 
     def _forget(self) -> None:
         now = self._clock()

@@ -40,9 +40,10 @@ class StopScanner:
         if self.stopped is not None:
             return ""
         text = self._held + text
-        found = [(at, -len(stop), stop) for stop in self._stops if (at := text.find(stop)) >= 0]
+        # The one that is complete first: however the text is cut, the answer is the same.
+        found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
-            at, _, self.stopped = min(found)
+            _, at, self.stopped = min(found)
             self._held = ""
             return text[:at]
         keep = max((_overlap(text, stop) for stop in self._stops), default=0)

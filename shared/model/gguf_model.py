@@ -76,8 +76,11 @@ def gguf_config(header: GgufHeader) -> GPTConfig:
         raise ValueError("it has values of another width than its keys, which is not supported")
     if number("rope.dimension_count", head_dim) != head_dim:
         raise ValueError("it rotates only a part of each head, which is not supported")
+    # Up to the length of its window, sliding attention sees all there is.
+    context = number("context_length")
+    window = number("attention.sliding_window", 0)
     return GPTConfig(
-        block_size=number("context_length"),
+        block_size=min(context, window) if window > 0 else context,
         vocab_size=embedding.shape[0],
         n_layer=number("block_count"),
         n_head=n_head,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -113,10 +113,18 @@ class Block(nn.Module):
         return x + self.mlp(self.ln_2(x))
 
 
+class CacheRows(Protocol):
+    """Where a step's keys and values go: `KVCache.write`."""
+
+    def write(self, layer: int, rows: Sequence[int], keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Put new keys and values behind the old; returns all of them."""
+
+
 class Step:
     """What every layer of one forward pass shares: rotary rows, mask, and where the cache is written."""
 
     __slots__ = ("cache", "cos", "mask", "rows", "sin")
+    cache: CacheRows | None
 
     def __init__(
         self, rotary: RotaryEmbedding, batch: int, length: int, cache: KVCache | None, rows: Sequence[int]
@@ -247,16 +255,22 @@ class GPT(nn.Module):
             if len(rows) != batch or len(set(rows)) != batch:
                 raise ValueError(f"{batch} sequences need as many different cache rows, not {list(rows)}")
             cache.require_room(rows, length)
-        step = Step(self.rotary, batch, length, cache, rows)
+        x = self.hidden(tokens, Step(self.rotary, batch, length, cache, rows))
+        if cache is not None:
+            cache.advance(rows, length)
+        return self.head(x[:, -1:] if last_only else x)
+
+    def hidden(self, tokens: Tensor, step: Step) -> Tensor:
+        """What the last layer gives for tokens (B, T), (B, T, n_embd)."""
         x = self.transformer["wte"](tokens)
         if self.config.emb_norm:
             x = self.emb_norm(x)
         for block in self.transformer["h"]:
             x = block(x, self.rotary, step)
-        if cache is not None:
-            cache.advance(rows, length)
-        if last_only:
-            x = x[:, -1:]
+        return x
+
+    def head(self, x: Tensor) -> Tensor:
+        """Logits (…, vocab_size) of hidden states (…, n_embd)."""
         x = self.transformer["ln_f"](x)
         return F.linear(x, self.transformer["wte"].weight) if self.lm_head is None else self.lm_head(x)
 

@@ -1,7 +1,8 @@
-"""Model folders as the Hugging Face hub stores them: Llama, SmolLM2, Qwen2 and Qwen3."""
+"""Model folders as the Hugging Face hub stores them: Llama, SmolLM2, Mistral, Qwen2 and Qwen3."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from shared.model.json_file import read_json
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": {"qk_norm": "none", "qkv_bias": False},
+    "mistral": {"qk_norm": "none", "qkv_bias": False},
     "qwen2": {"qk_norm": "none", "qkv_bias": True},
     "qwen3": {"qk_norm": "before_rope", "qkv_bias": False},
 }
@@ -34,11 +36,12 @@ _TOP_NAMES = {
     "model.norm.weight": "transformer.ln_f.weight",
 }
 HEAD = "lm_head.weight"
+log = logging.getLogger(__name__)
+
 # What changes the computation and is not done here: key, and the values under which it changes nothing.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "attention_bias": (False, None),
     "mlp_bias": (False, None),
-    "use_sliding_window": (False, None),
     "quantization_config": (None,),
     "hidden_act": ("silu", None),
     "partial_rotary_factor": (1, 1.0, None),
@@ -59,7 +62,7 @@ def hub_config(values: Mapping[str, Any]) -> GPTConfig:
         raise ValueError("its rotary parameters are not an object")
     n_head = values.get("num_attention_heads")
     return GPTConfig(
-        block_size=values.get("max_position_embeddings", 2048),
+        block_size=_context(values, family),
         vocab_size=values.get("vocab_size"),  # type: ignore[arg-type]
         n_layer=values.get("num_hidden_layers"),  # type: ignore[arg-type]
         n_head=n_head,  # type: ignore[arg-type]
@@ -79,6 +82,24 @@ def hub_config(values: Mapping[str, Any]) -> GPTConfig:
     )
 
 
+def _context(values: Mapping[str, Any], family: str) -> Any:
+    """Longest context, at most a layer's window: up to its length, sliding attention sees all there is."""
+    context, window = values.get("max_position_embeddings", 2048), values.get("sliding_window")
+    layers = values.get("layer_types")
+    slides = (
+        "sliding_attention" in layers
+        if isinstance(layers, list)
+        else values.get("use_sliding_window") is True or (family == "mistral" and window is not None)
+    )
+    if not slides:
+        return context
+    if type(window) is not int or window < 1:
+        raise ValueError(
+            f"its layers attend to a window of {str(window)[:40]} tokens, which is no number of them"
+        )
+    return min(context, window) if type(context) is int else context
+
+
 def _rope_scaling(rope: Mapping[str, Any]) -> RopeScaling | None:
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "default":
@@ -95,10 +116,16 @@ def _rope_scaling(rope: Mapping[str, Any]) -> RopeScaling | None:
 
 def read_hub_config(folder: Path) -> GPTConfig:
     """Config of a hub folder. Raises ModelError."""
+    described = read_json(folder / "config.json")
     try:
-        return hub_config(read_json(folder / "config.json"))
+        config = hub_config(described)
     except ValueError as error:
         raise ModelError(f"{folder} cannot be used: {error}.") from None
+    if config.block_size < described.get("max_position_embeddings", 0):
+        log.warning(
+            "%s slides over its last %d tokens: conversations may be so long", folder, config.block_size
+        )
+    return config
 
 
 def weights_files(folder: Path) -> list[Path]:

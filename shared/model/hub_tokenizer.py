@@ -10,7 +10,8 @@ from typing import Any
 from shared.model.chat_template import MAX_SOURCE_CHARS, ChatTemplate, choose_template
 from shared.model.errors import ModelError
 from shared.model.json_file import read_json
-from shared.model.tokenizer import PRE_TOKENIZERS, PreTokenizer, Tokenizer, bpe_tokenizer
+from shared.model.sentencepiece import SPACE, SentencePieceTokenizer, by_merges
+from shared.model.tokenizer import PRE_TOKENIZERS, PreTokenizer, Tokenizer, bpe_tokenizer, merge_pair
 
 
 def hub_tokenizer(folder: Path) -> Tokenizer:
@@ -18,7 +19,7 @@ def hub_tokenizer(folder: Path) -> Tokenizer:
     path = folder / "tokenizer.json"
     described = read_json(path)
     model, added = described.get("model"), described.get("added_tokens", [])
-    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE" or model.get("byte_fallback"):
+    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE":
         raise ModelError(f"{path} is not byte-level BPE: this model's vocabulary cannot be used.")
     vocabulary, merges = model.get("vocab"), model.get("merges")
     if not _ids(vocabulary) or not isinstance(merges, list) or not isinstance(added, list):
@@ -33,6 +34,15 @@ def hub_tokenizer(folder: Path) -> Tokenizer:
         if not token.get("special", False):
             visible.append(name)
     assert isinstance(vocabulary, dict)
+    if model.get("byte_fallback"):
+        return SentencePieceTokenizer(
+            {token: number for token, number in vocabulary.items() if token not in specials},
+            specials,
+            by_merges(merge_pair(merge) for merge in merges),
+            space_prefix=_space_prefix(described, path),
+            visible=visible,
+            ends=_end_ids(folder, specials),
+        )
     return bpe_tokenizer(
         {token: number for token, number in vocabulary.items() if token not in specials},
         merges,
@@ -86,6 +96,23 @@ def _pre_tokenizer(described: Mapping[str, Any], path: Path) -> PreTokenizer:
         raise ModelError(f"{path} cuts text in a way that is not known here: this model cannot be used.")
     whole_pieces = described["model"].get("ignore_merges") is True
     return replace(family, nfc=normalizer is not None, whole_pieces=whole_pieces)
+
+
+def _space_prefix(described: Mapping[str, Any], path: Path) -> bool:
+    """Whether a space is put before text; SentencePiece files differ in nothing else that is known here."""
+    normalizer, pre = described.get("normalizer"), described.get("pre_tokenizer")
+    replace_spaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    if pre is None and isinstance(normalizer, dict):
+        steps = normalizer.get("normalizers") if normalizer.get("type") == "Sequence" else [normalizer]
+        if steps == [{"type": "Prepend", "prepend": SPACE}, replace_spaces]:
+            return True
+        if steps == [replace_spaces]:
+            return False
+    if normalizer is None and isinstance(pre, dict) and pre.get("type") == "Metaspace":
+        scheme = pre.get("prepend_scheme", "always" if pre.get("add_prefix_space", True) else "never")
+        if pre.get("replacement") == SPACE and not pre.get("split", True) and isinstance(scheme, str):
+            return scheme != "never"
+    raise ModelError(f"{path} cuts text in a way that is not known here: this model cannot be used.")
 
 
 def _isolates(step: Mapping[str, Any]) -> bool:

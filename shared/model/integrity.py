@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -44,15 +45,22 @@ def write_stamp(path: Path, sha256: str) -> None:
         "mtime_ns": status.st_mtime_ns,
         "sha256": sha256,
     }
-    target = _stamp_path(path)
+    with contextlib.suppress(OSError):
+        write_atomically(_stamp_path(path), json.dumps(stamp))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file that is the old one or the new one, whoever reads it whenever. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(stamp, file)
-        os.replace(name, target)
+            file.write(text)
+        os.replace(name, path)
     except OSError:
-        pass
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
 
 
 def _stamp_path(path: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 
+from shared.model.auto import AUTO, choose_here
 from shared.model.chat_template import ChatTemplate
 from shared.model.checkpoint import (
     Tensors,
@@ -24,7 +25,7 @@ from shared.model.checkpoint import (
 from shared.model.config import GPTConfig
 from shared.model.device import pick_device, pick_dtype
 from shared.model.errors import ModelError
-from shared.model.fetch import Progress, ensure_weights
+from shared.model.fetch import ensure_model
 from shared.model.gguf_file import GgufFile, open_gguf
 from shared.model.gguf_model import gguf_template, gguf_tensors, read_gguf_config
 from shared.model.gpt import GPT
@@ -32,18 +33,19 @@ from shared.model.hub_folder import hub_tensors, read_hub_config, weights_files
 from shared.model.hub_tokenizer import hub_template, hub_tokenizer
 from shared.model.integrity import file_sha256
 from shared.model.native import NativeModel, NativeUnavailableError
-from shared.model.presets import load_preset, preset_names
+from shared.model.presets import preset_names
+from shared.model.progress import Progress
 from shared.model.tokenizer import Tokenizer
 from shared.model.vocabularies import gguf_tokenizer
 
 MAX_CONTEXT = 1 << 17
 """The rotary tables are made for the whole context: a file that claims more would fill the memory."""
 
+log = logging.getLogger(__name__)
+
 __all__ = ["LoadedModel", "ModelError", "load_model"]
 
 Engine = Literal["auto", "native", "torch"]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -72,25 +74,26 @@ def load_model(
     progress: Progress | None = None,
     offline: bool = False,
 ) -> LoadedModel:
-    """Load a preset of `configs/models/`, a GGUF file, a hub folder or an Akane checkpoint.
+    """Load a preset of `configs/models/`, a model of the hub, a GGUF file, a hub folder or our checkpoint.
 
-    A preset is fetched first if needed, unless `offline`. The `engine` is PyTorch, or the native one with
-    `threads` (0: the physical cores); `auto` is native on a CPU unless a `dtype` is asked for. Where native
-    cannot be, PyTorch takes over with a warning. Raises ModelError: one sentence, what to do.
+    What has a name is fetched first if needed, unless `offline`; `auto` is a preset chosen by the machine.
+    The `engine` is PyTorch, or the native one with `threads` (0: the physical cores); `auto` is native on a
+    CPU unless a `dtype` is asked for. Where native cannot be, PyTorch takes over with a warning. Raises
+    ModelError: one sentence, what to do.
     """
     try:
         chosen_device = pick_device(device)
         chosen_dtype = pick_dtype(chosen_device, dtype)
     except ValueError as error:
         raise ModelError(f"The model cannot run here: {error}.") from None
-    if name_or_path in preset_names():
-        preset = load_preset(name_or_path)
-        name, path = preset.name, ensure_weights(preset, progress=progress, offline=offline)
-    else:
-        path = Path(name_or_path).expanduser()
-        name = path.stem
-        if not path.exists():
-            load_preset(name_or_path)
+    if name_or_path == AUTO:
+        choice = choose_here(device, dtype, engine)
+        log.warning(choice.why)
+        name_or_path = choice.name
+    path = Path(name_or_path).expanduser()
+    name = path.stem
+    if name_or_path in preset_names() or not path.exists():
+        name, path = name_or_path, ensure_model(name_or_path, progress=progress, offline=offline)
     try:
         with _opened(path, chosen_dtype) as source:
             config = fitted(source.config, source.tokenizer)

@@ -165,7 +165,7 @@ def bpe_tokenizer(
     made: set[str] = set()
     last = -1
     for merge in merges:
-        left, right = merge.split(" ") if isinstance(merge, str) and merge.count(" ") == 1 else _pair(merge)
+        left, right = merge_pair(merge)
         number = tokens.get(left + right, -1)
         if number < 0 or left not in tokens or right not in tokens:
             raise ModelError("The model's vocabulary lacks a token that it merges: take another file.")
@@ -187,7 +187,11 @@ def bpe_tokenizer(
     return Tokenizer(ranks, specials, pre, decode_only=unreachable, visible=visible, ends=ends)
 
 
-def _pair(merge: str | Sequence[str]) -> tuple[str, str]:
+def merge_pair(merge: str | Sequence[str]) -> tuple[str, str]:
+    """The two sides of a merge, which comes as "a b" or as a pair. Raises ModelError."""
+    if isinstance(merge, str) and merge.count(" ") == 1:
+        left, _, right = merge.partition(" ")
+        return left, right
     if isinstance(merge, (list, tuple)) and len(merge) == 2 and all(isinstance(part, str) for part in merge):
         return merge[0], merge[1]
     raise ModelError(f"The model's vocabulary has the merge {str(merge)[:40]!r}, which is not a pair.")

@@ -9,6 +9,7 @@ from tiktoken.load import load_tiktoken_bpe
 
 from shared.model.errors import ModelError
 from shared.model.presets import models_dir
+from shared.model.sentencepiece import SentencePieceTokenizer, by_score
 from shared.model.tokenizer import PRE_TOKENIZERS, Tokenizer, bpe_tokenizer
 
 GGUF_PRE_TOKENIZERS = {
@@ -19,7 +20,7 @@ GGUF_PRE_TOKENIZERS = {
     "llama3": "llama3",
     "qwen2": "qwen2",
 }
-NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
+NORMAL, CONTROL, USER_DEFINED, BYTE = 1, 3, 4, 6
 """`tokenizer.ggml.token_type`."""
 
 GPT2_RANKS_FILE = "r50k_base.tiktoken"
@@ -30,33 +31,51 @@ GPT2_END = {"<|endoftext|>": 50256}
 def gguf_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
     """Tokenizer from the `tokenizer.ggml` keys of a GGUF file. Raises ModelError."""
     model = metadata.get("tokenizer.ggml.model")
-    if model != "gpt2":
+    if model not in ("gpt2", "llama"):
         raise ModelError(
-            f"The file's vocabulary is of the kind {str(model)[:40]!r}: only byte-level BPE is known."
+            f"The file's vocabulary is of the kind {str(model)[:40]!r}: only BPE (gpt2, llama) is known."
+        )
+    tokens = _texts(metadata, "tokenizer.ggml.tokens")
+    of_kind = _by_kind(tokens, metadata.get("tokenizer.ggml.token_type"))
+    ids = [metadata.get(f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot", "eom")]
+    ends = [end for end in ids if isinstance(end, int) and 0 <= end < len(tokens)]
+    control, own = of_kind[CONTROL], of_kind[USER_DEFINED]
+    if model == "llama":
+        scores: Any = metadata.get("tokenizer.ggml.scores")
+        numbers = isinstance(scores, list) and all(isinstance(score, (int, float)) for score in scores)
+        if not numbers or len(scores) != len(tokens):
+            raise ModelError("The file's vocabulary has no score for each token: take another file.")
+        text = of_kind[NORMAL]
+        return SentencePieceTokenizer(
+            {**text, **of_kind[BYTE]},
+            {**control, **own},
+            by_score({token: float(scores[number]) for token, number in text.items()}),
+            space_prefix=metadata.get("tokenizer.ggml.add_space_prefix") is not False,
+            visible=own,
+            ends=ends,
         )
     pre = metadata.get("tokenizer.ggml.pre")
     if not isinstance(pre, str) or pre not in GGUF_PRE_TOKENIZERS:
         known = ", ".join(GGUF_PRE_TOKENIZERS)
         raise ModelError(f"The file's pre-tokenizer {str(pre)[:40]!r} is unknown: known are {known}.")
-    tokens = _texts(metadata, "tokenizer.ggml.tokens")
-    merges = _texts(metadata, "tokenizer.ggml.merges")
-    kinds = metadata.get("tokenizer.ggml.token_type")
-    if not isinstance(kinds, list) or len(kinds) != len(tokens):
-        raise ModelError("The file's vocabulary does not say what kind each token is: take another file.")
-    of_kind: dict[int, dict[str, int]] = {NORMAL: {}, CONTROL: {}, USER_DEFINED: {}}
-    for number, (token, kind) in enumerate(zip(tokens, kinds, strict=True)):
-        if kind in of_kind and of_kind[kind].setdefault(token, number) != number:
-            raise ModelError(f"The file's vocabulary has the token {token[:40]!r} twice: take another file.")
-    text, control, own = of_kind[NORMAL], of_kind[CONTROL], of_kind[USER_DEFINED]
-    ends = [metadata.get(f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot", "eom")]
     return bpe_tokenizer(
-        text,
-        merges,
+        of_kind[NORMAL],
+        _texts(metadata, "tokenizer.ggml.merges"),
         {**control, **own},
         PRE_TOKENIZERS[GGUF_PRE_TOKENIZERS[pre]],
         visible=own,
-        ends=[end for end in ends if isinstance(end, int) and 0 <= end < len(tokens)],
+        ends=ends,
     )
+
+
+def _by_kind(tokens: list[str], kinds: object) -> dict[int, dict[str, int]]:
+    if not isinstance(kinds, list) or len(kinds) != len(tokens):
+        raise ModelError("The file's vocabulary does not say what kind each token is: take another file.")
+    of_kind: dict[int, dict[str, int]] = {NORMAL: {}, CONTROL: {}, USER_DEFINED: {}, BYTE: {}}
+    for number, (token, kind) in enumerate(zip(tokens, kinds, strict=True)):
+        if kind in of_kind and of_kind[kind].setdefault(token, number) != number:
+            raise ModelError(f"The file's vocabulary has the token {token[:40]!r} twice: take another file.")
+    return of_kind
 
 
 def _texts(metadata: Mapping[str, Any], key: str) -> list[str]:

@@ -138,11 +138,13 @@ def test_typed_lines_reach_the_bus_and_the_show_ends_when_all_are_answered(
     typed.write("か".encode()[-1:] + b"ne\n\n  \n\x1b[31msecond\n")
     typed.write(b"without a line end")
     typed.close_writing()
-    show.wait_said("hi あかne", "second", "without a line end")
+    show.wait_said("hi あかne")
     first = show.heard[0].payload
     assert (first.channel, first.author) == ("terminal", "you")
     show.answer("hi あかne")
+    show.wait_said("hi あかne", "second")
     show.answer("second")
+    show.wait_said("hi あかne", "second", "without a line end")
     show.run(lambda: not show.service._typed.finished)
     assert show.stops == []
     show.answer("without a line end")
@@ -169,10 +171,9 @@ def test_a_book_in_the_pipe_is_fed_as_it_is_answered(open_bus: OpenBus, typed: P
     lines = [f"line {number}" for number in range(40)]
     typed.write("\n".join(lines).encode())
     typed.close_writing()
-    show.wait_said(*lines[:8])
     for count, line in enumerate(lines, 1):
+        show.wait_said(*lines[:count])
         show.answer(line)
-        show.wait_said(*lines[: min(40, count + 8)])
     show.run(lambda: show.stops)
 
 

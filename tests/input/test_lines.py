@@ -8,7 +8,7 @@ import pytest
 
 from services.input.answering import ABSENT_S, GRACE_S, IDLE_S, Answering
 from services.input.lines import BadLine, Lines, check_line, decode_line, read_script
-from shared.events import TurnState
+from shared.events import Processes, TurnState
 
 
 @pytest.mark.parametrize(
@@ -61,43 +61,45 @@ def test_a_missing_script_is_named(tmp_path: Path) -> None:
         read_script(tmp_path)
 
 
-def test_no_more_lines_go_out_than_the_window() -> None:
-    lines = Lines("terminal", window=2)
-    for text in ("a", "b", "c"):
+def test_each_line_waits_for_the_answer_to_the_one_before() -> None:
+    lines = Lines("terminal")
+    for text in ("a", "b"):
         lines.put(text)
     lines.end()
-    for id in ("1", "2"):
-        assert lines.take() in ("a", "b")
-        lines.sent(id)
+    assert lines.take() == "a"
+    lines.sent("1")
     assert lines.take() is None
     lines.answered("somebody else's")
     lines.answered(None)
     assert lines.take() is None
     lines.answered("1")
-    assert lines.take() == "c"
-    lines.sent("3")
-    lines.answered("2")
+    assert lines.take() == "b"
+    lines.sent("2")
     assert not lines.finished
-    lines.answered("3")
+    lines.answered("2")
     assert lines.finished
 
 
 @pytest.mark.parametrize("word", ["quit", "exit", "q", "QUIT"])
 def test_a_quit_word_ends_the_source_and_what_follows_is_ignored(word: str) -> None:
-    lines = Lines("terminal", window=8)
+    lines = Lines("terminal")
     for text in ("hi", "quit it", word, "never said"):
         lines.put(text)
     assert (lines.quit, lines.hungry) == (True, False)
-    assert [lines.take(), lines.take(), lines.take()] == ["hi", "quit it", None]
+    taken = []
+    while (text := lines.take()) is not None:
+        taken.append(text)
+    assert taken == ["hi", "quit it"]
 
 
 def test_lines_given_up_no_longer_hold_the_end() -> None:
-    lines = Lines("script", window=1)
+    lines = Lines("script")
     lines.put("a")
     lines.end()
     assert lines.take() == "a"
     lines.sent("1")
-    assert lines.give_up() == 1
+    assert lines.give_up()
+    assert not lines.give_up()
     assert lines.finished
 
 
@@ -150,3 +152,19 @@ def test_an_idle_director_has_missed_the_line() -> None:
         answering.turned(busy, 60.0)
         assert answering.hopeless(10.0, beat_until(500.0)) is None
         answering.turned(state("done"), 0.0)
+
+
+def table(**states: str) -> Processes:
+    return Processes.model_validate({"processes": [{"name": k, "state": v} for k, v in states.items()]})
+
+
+def test_lines_wait_for_a_model_and_a_voice_that_load() -> None:
+    answering = Answering(now=0.0)
+    answering.heard("s", now=1.0, ready=True)
+    assert not answering.away(now=1.0)
+    answering.supervised(table(director="ready", llm="starting", tts="ready"))
+    assert answering.away(now=2.0)
+    answering.supervised(table(director="ready", llm="ready", tts="starting"))
+    assert answering.away(now=3.0)
+    answering.supervised(table(director="ready", llm="ready", tts="failed"))
+    assert not answering.away(now=4.0)

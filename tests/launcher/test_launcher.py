@@ -80,7 +80,7 @@ def _left_of(*left_out: str) -> list[str]:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--only", "lllm"], r"no service 'lllm' \(--only\): known are bus, "),
+        (["--only", "lllm"], r"no service 'lllm' \(--only\): known are api, bus, "),
         (["--without", "nobody"], r"no service 'nobody' \(--without\)"),
         (["--without", "bus"], "not possible"),
         (["--set", "launcher.services=bus,nobody"], "no service 'nobody'"),

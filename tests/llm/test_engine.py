@@ -199,14 +199,14 @@ def test_an_exception_ends_its_generation_alone() -> None:
 
 def test_a_failing_batch_is_retried_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, _ = engine_of(MODEL)
-    real = engine_module.decode
+    real = engine.decode
 
-    def decode(model: Any, cache: Any, rows: Any, tokens: Any) -> Any:
-        if 0 in rows and cache.lengths[0] == len(PERSONA) + 3:
+    def decode(rows: Any, tokens: Any) -> Any:
+        if 0 in rows and engine.rows.cache.lengths[0] == len(PERSONA) + 3:
             raise RuntimeError("row 0 is cursed")
-        return real(model, cache, rows, tokens)
+        return real(rows, tokens)
 
-    monkeypatch.setattr(engine_module, "decode", decode)
+    monkeypatch.setattr(engine, "decode", decode)
     engine.submit(request("bad", PERSONA))
     engine.submit(request("good", PERSONA[1:]))
     found = ends(run(engine))

@@ -181,7 +181,7 @@ def test_more_than_the_queue_holds_is_refused(bus: Bus) -> None:
 def test_what_cannot_fit_is_refused(bus: Bus, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence) as refusal:
         generate(bus, "a", **changes)
-    assert refusal.value.code == "refused"
+    assert refusal.value.code == "too_long"
 
 
 @pytest.mark.parametrize(
@@ -196,9 +196,10 @@ def test_malformed_messages_are_refused_in_a_sentence(bus: Bus, field: str, valu
 
 
 def test_pieces_can_be_read_again(bus: Bus) -> None:
-    tokens, _ = run(bus, "a")
+    tokens, end = run(bus, "a")
     reply = bus.request(Replay(generation="a", from_index=2))
-    assert reply == ReplayReply(from_index=2, pieces=[token.text for token in tokens[2:]], finished=True)
+    pieces = [token.text for token in tokens[2:]]
+    assert reply == ReplayReply(from_index=2, pieces=pieces, finished=True, ending=end)
     with pytest.raises(CommandError, match="unknown or ended too long ago"):
         bus.request(Replay(generation="nobody's"))
 

@@ -13,6 +13,8 @@ from services.llm.replay import ReplayMemory
 from services.llm.rows import Rows, common_prefix
 from services.llm.trimming import first_kept
 from shared.clock import FakeClock
+from shared.commands import ReplayReply
+from shared.events import Finished
 from shared.model.kv_cache import KVCache
 
 
@@ -67,12 +69,13 @@ def test_pieces_are_read_from_any_index_until_they_are_too_old() -> None:
     memory.begin("a")
     for text in ("x", "y", "z"):
         memory.add("a", text)
-    assert memory.read("a", 1) == (["y", "z"], False)
-    assert memory.read("a", 9) == ([], False)
+    assert memory.read("a", 1) == ReplayReply(from_index=1, pieces=["y", "z"], finished=False)
+    assert memory.read("a", 9) == ReplayReply(from_index=9, pieces=[], finished=False)
     clock.advance(100)
     assert "a" in memory
-    memory.end("a")
-    assert memory.read("a", 0) == (["x", "y", "z"], True)
+    ending = Finished(generation="a", reason="stop", text="xyz", pieces=3)
+    memory.end("a", ending)
+    assert memory.read("a", 0) == ReplayReply(from_index=0, pieces=[*"xyz"], finished=True, ending=ending)
     clock.advance(61)
     assert "a" not in memory
     with pytest.raises(KeyError):

@@ -63,8 +63,11 @@ def test_what_was_held_back_is_shown_at_the_end() -> None:
     assert scanned(["Hi!\nUser"], ["\nUser:"]) == (["Hi!", "\nUser"], None)
 
 
-def test_the_first_of_several_stop_strings_counts_and_the_longest_at_one_place() -> None:
-    assert scanned(["abcd"], ["d", "bc", "b"]) == (["a", ""], "bc")
+def test_the_stop_string_that_is_complete_first_counts() -> None:
+    assert scanned(["abcd"], ["d", "bc", "b"]) == (["a", ""], "b")
+    for pieces in (["aaabbaaa"], ["aaab", "baaa"], [*"aaabbaaa"]):
+        shown, stopped = scanned(pieces, ["b", "abb"])
+        assert ("".join(shown), stopped) == ("aaa", "b")
 
 
 def test_without_stop_strings_text_passes() -> None:
@@ -80,10 +83,10 @@ def test_any_cutting_gives_the_text_before_the_first_stop(
 ) -> None:
     pieces = [piece.decode() for piece in cut(text.encode(), places)]
     shown, stopped = scanned(pieces, stops)
-    first = min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
-    # Pieces may end in the middle of a longer stop at the same place; the earlier place is what is promised.
-    assert "".join(shown) == (text if first is None else text[:first])
-    assert (stopped is None) == (first is None)
+    found = [(at + len(stop), at, stop) for stop in stops if (at := text.find(stop)) >= 0]
+    _, first, stop = min(found, default=(0, len(text), None))
+    assert "".join(shown) == text[:first]
+    assert stopped == stop
 
 
 @given(letters, st.lists(st.text("ab\n", min_size=1, max_size=4), min_size=1, max_size=3))

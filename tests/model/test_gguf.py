@@ -32,6 +32,14 @@ def test_a_file_of_each_family_gives_the_logits_of_transformers(family: str, tmp
     assert torch.allclose(logits_of(write_gguf(tmp_path / "m.gguf", family), ids), logits, atol=1e-4)
 
 
+def test_a_sliding_window_bounds_the_context(tmp_path: Path) -> None:
+    ids, logits = expected("mistral", 16)
+    path = write_gguf(tmp_path / "m.gguf", "mistral")
+    assert torch.allclose(logits_of(path, ids), logits, atol=1e-4)
+    with open_gguf(path) as file:
+        assert read_gguf_config(file).block_size == 16
+
+
 def test_quantised_weights_stay_near_the_exact_ones(tmp_path: Path) -> None:
     ids, logits = expected("qwen2")
     error = {

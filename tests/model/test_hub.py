@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,44 @@ def logits_of(folder: Path, ids: torch.Tensor) -> torch.Tensor:
 def test_a_folder_of_each_family_gives_the_logits_of_transformers(family: str) -> None:
     ids, logits = expected(family)
     assert torch.allclose(logits_of(HUB_VECTORS / family, ids), logits, atol=1e-4)
+
+
+WINDOW = 16
+"""Of the Mistral vectors, which have 24 tokens."""
+
+
+def test_mistral_is_exact_within_its_window() -> None:
+    ids, logits = expected("mistral", WINDOW)
+    assert torch.allclose(logits_of(HUB_VECTORS / "mistral", ids), logits, atol=1e-4)
+
+
+def test_mistral_is_not_run_past_its_window(caplog: pytest.LogCaptureFixture) -> None:
+    ids, logits = expected("mistral")
+    folder = HUB_VECTORS / "mistral"
+    with pytest.raises(ValueError, match="24 tokens do not fit the context of 16"):
+        logits_of(folder, ids)
+    assert "slides over its last 16 tokens" in caplog.text
+    config = replace(read_hub_config(folder), block_size=24)
+    full = GPT.from_state(config, hub_tensors(folder, config.tied_head), dtype=torch.float32)(ids)
+    assert not torch.allclose(full[:, WINDOW:], logits[:, WINDOW:], atol=1e-2), "past it, it would be wrong"
+
+
+@pytest.mark.parametrize(
+    ("changes", "context"),
+    [
+        ({}, 16384),
+        ({"sliding_window": 4096}, 16384),
+        ({"model_type": "mistral"}, 16384),
+        ({"model_type": "mistral", "sliding_window": 4096}, 4096),
+        ({"model_type": "mistral", "sliding_window": 1 << 20}, 16384),
+        ({"model_type": "qwen2", "sliding_window": 4096, "use_sliding_window": True}, 4096),
+        ({"model_type": "qwen2", "sliding_window": 4096, "use_sliding_window": False}, 16384),
+        ({"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 512}, 512),
+        ({"layer_types": ["full_attention"] * 2, "sliding_window": 512, "use_sliding_window": True}, 16384),
+    ],
+)
+def test_the_context_ends_where_a_layer_would_begin_to_forget(changes: dict[str, Any], context: int) -> None:
+    assert hub_config({**config_of("llama"), **changes}).block_size == context
 
 
 def shard(folder: Path) -> Path:
@@ -74,11 +113,13 @@ def config_of(family: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"model_type": "mistral"}, "type 'mistral', not one of llama, qwen2, qwen3"),
+        ({"model_type": "gemma"}, "type 'gemma', not one of llama, mistral, qwen2, qwen3"),
         ({"hidden_act": "gelu"}, "hidden_act = gelu"),
         ({"attention_bias": True}, "attention_bias = True"),
         ({"mlp_bias": True}, "mlp_bias = True"),
-        ({"use_sliding_window": True}, "use_sliding_window"),
+        ({"use_sliding_window": True}, "a window of None tokens"),
+        ({"layer_types": ["sliding_attention"], "sliding_window": "4k"}, "a window of 4k tokens"),
+        ({"model_type": "mistral", "sliding_window": 0}, "a window of 0 tokens"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "rotary scaling 'yarn'"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "rope_scaling.factor"),

@@ -127,7 +127,7 @@ def without(name: str) -> Callable[[Path], Path]:
         (without("tokenizer.json"), "tokenizer.json cannot be read"),
         (without("model.safetensors"), "only safetensors weights"),
         (lambda path: write_gguf(path / "m.gguf", architecture="gpt2"), "architecture 'gpt2'"),
-        (lambda path: write_gguf(path / "m.gguf", tokenizer="llama"), "only byte-level BPE is known"),
+        (lambda path: write_gguf(path / "m.gguf", tokenizer="t5"), "only BPE .gpt2, llama. is known"),
         (lambda path: write_gguf(path / "m.gguf", pre="poro-chat"), "pre-tokenizer 'poro-chat' is unknown"),
         (lambda path: write_gguf(path / "m.gguf", llama__block_count=3), "lacks the tensor"),
         (lambda path: write_gguf(path / "m.gguf", llama__block_count=1), "does not belong"),

@@ -245,7 +245,8 @@ METADATA = {
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"model": "llama"}, "kind 'llama'"),
+        ({"model": "llama"}, "no score for each token"),
+        ({"model": "t5"}, "kind 't5'"),
         ({"pre": "deepseek-llm"}, "pre-tokenizer 'deepseek-llm' is unknown"),
         ({"pre": None}, "unknown"),
         ({"tokens": [1, 2]}, "no list tokenizer.ggml.tokens"),

@@ -37,10 +37,10 @@ def default_weights() -> Path:
         pytest.skip(f"needs the default model: {error}")
 
 
-def expected(family: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Input ids and the logits that transformers gives."""
+def expected(family: str, length: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Input ids and the logits that transformers gives, of the first `length` tokens."""
     tensors = load_file(HUB_VECTORS / family / "expected.safetensors")
-    return tensors["input_ids"], tensors["logits"]
+    return tensors["input_ids"][:, :length], tensors["logits"][:, :length]
 
 
 def hub_folder(family: str, folder: Path, **tokenizer_config: Any) -> Path:
@@ -73,7 +73,7 @@ def tokenizer_json(**changes: Any) -> dict[str, Any]:
 def write_gguf(path: Path, family: str = "llama", kind: str = "F32", **changes: Any) -> Path:
     """A GGUF file of a committed hub folder as llama.cpp's converter would write it. `changes` replace metadata."""
     config = json.loads((HUB_VECTORS / family / "config.json").read_text(encoding="utf-8"))
-    architecture = {"llama3": "llama"}.get(family, family)
+    architecture = {"llama3": "llama", "mistral": "llama"}.get(family, family)
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     writer = gguf.GGUFWriter(str(path), changes.pop("architecture", architecture))
     writer.add_block_count(config["num_hidden_layers"])
@@ -87,6 +87,8 @@ def write_gguf(path: Path, family: str = "llama", kind: str = "F32", **changes: 
     writer.add_rope_dimension_count(head_dim)
     writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    if config.get("sliding_window"):
+        writer.add_sliding_window(config["sliding_window"])
     writer.add_tokenizer_model(changes.pop("tokenizer", "gpt2"))
     writer.add_tokenizer_pre(changes.pop("pre", "gpt-2"))
     writer.add_token_list(TOKENS)

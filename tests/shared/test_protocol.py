@@ -34,7 +34,10 @@ EXAMPLES: dict[str, events.Event] = {
         turn="t", epoch=3, phase="done", author="a", prompt="p", text="x", heard="x", end="stop", timings_ms={"done": 1.5}
     ),
     "avatar.mood": events.Mood(turn="t", epoch=3, mood="happy", intensity=0.5),
-    "llm.token": events.Token(generation="g", index=0, text="Hé", tokens=1, turn="t", epoch=3),
+    "llm.token": events.Token(
+        generation="g", index=0, text="Hé", tokens=1, turn="t", epoch=3,
+        logprobs=[events.TokenLogprob(raw="Hé".encode(), logprob=-0.5, top=[(b"H", -0.25), ("Hé".encode(), -0.5)])],
+    ),
     "llm.finished": events.Finished(generation="g", reason="stop", text="Hé", pieces=1, prompt_tokens=5),
     "llm.stats": events.LlmStats(model="m", device="cpu", dtype="bfloat16", parameters=10, context=2048),
     "speech.timeline": events.Timeline(

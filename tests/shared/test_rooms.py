@@ -10,6 +10,9 @@ ONLY_IN = {
     "zmq": ("shared/bus.py", "shared/broker.py"),
     "torch": ("shared/model/", "services/llm/"),
     "textual": ("services/dashboard/",),
+    "starlette": ("services/api/",),
+    "uvicorn": ("services/api/",),
+    "llguidance": ("services/llm/",),
 }
 
 

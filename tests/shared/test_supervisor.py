@@ -105,7 +105,7 @@ def test_a_hung_process_is_noticed_within_ten_seconds_and_replaced():
     stage = Stage("llm")
     stage.run(1)
     stage.silent.add("llm")
-    stage.run(10.2)
+    stage.run(9.2)
     assert ("llm", "kill") in stage.log
     stage.silent.clear()
     stage.run(1)
@@ -116,10 +116,10 @@ def test_a_silent_hub_alone_is_killed_and_the_others_get_a_fresh_hearing():
     stage = Stage("llm", "tts")
     stage.run(1)
     stage.silent.add("bus")
-    stage.run(10.2)
+    stage.run(9.2)
     assert [entry for entry in stage.log if entry[1] == "kill"] == [("bus", "kill")]
     stage.silent = {"tts"}
-    stage.run(9)
+    stage.run(8)
     assert ("tts", "kill") not in stage.log
     stage.run(2)
     assert ("tts", "kill") in stage.log
@@ -130,7 +130,7 @@ def test_a_stopped_hub_that_comes_back_by_itself_costs_nobody_his_life():
     stage = Stage("llm")
     stage.run(1)
     stage.silent.add("bus")
-    stage.run(9)
+    stage.run(8)
     stage.silent.clear()
     stage.run(5)
     assert [entry for entry in stage.log if entry[1] == "kill"] == []

@@ -1,16 +1,24 @@
 """Makes the folders beside this file: tiny random hub models with the logits that `transformers` gives for them.
 
-Run by hand where `pip install transformers` is possible: `python tests/model/hub_vectors/make.py`.
+Run by hand where `pip install transformers` is possible: `python tests/model/hub_vectors/make.py [CASE …]`.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config, __version__
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+    __version__,
+)
 
 SIZES = {
     "vocab_size": 272,
@@ -37,6 +45,10 @@ CASES = {
     "llama3": LlamaConfig(**SIZES, head_dim=16, tie_word_embeddings=False, rope_parameters=LLAMA3),
     "qwen2": Qwen2Config(**SIZES, tie_word_embeddings=True, rope_parameters=PLAIN),
     "qwen3": Qwen3Config(**SIZES, head_dim=20, tie_word_embeddings=False, rope_parameters=PLAIN),
+    # A window shorter than the 24 tokens: past it the logits are those of a model that forgets.
+    "mistral": MistralConfig(
+        **SIZES, head_dim=16, tie_word_embeddings=False, rope_parameters=PLAIN, sliding_window=16
+    ),
 }
 
 
@@ -64,5 +76,5 @@ def make(name: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    for case in CASES:
+    for case in sys.argv[1:] or CASES:
         make(case, Path(__file__).parent / case)

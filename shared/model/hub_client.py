@@ -1,0 +1,236 @@
+"""Speaks the Hugging Face hub's HTTP protocol: lists a repository, downloads a file, resumes.
+
+`HF_ENDPOINT` names another hub (a mirror), `HF_TOKEN` is shown to it and to nobody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from shared.model.errors import ModelError
+from shared.model.hub_listing import HubFile, Listing, read_listing
+from shared.model.hub_name import HubName
+from shared.model.integrity import CHUNK_BYTES
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+TIMEOUT_S = (15.0, 60.0)
+"""To connect, and of silence in the middle."""
+PATIENCE, FIRST_PATIENCE = 5, 2
+"""Attempts in a row that may bring nothing, once the hub has been heard and before."""
+LONGEST_WAIT_S = 20.0
+MAX_LISTING_BYTES = 32 << 20
+TRANSFER_BYTES = 1 << 16
+"""Written at once; a piece that is cut in the middle is lost, so that it must be small."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class _Passing(Exception):
+    """A failure that may be over soon."""
+
+
+class HubClient:
+    """One hub; `wait` sleeps between attempts."""
+
+    def __init__(self, wait: Callable[[float], None] = time.sleep) -> None:
+        self.endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+        host = urlsplit(self.endpoint)
+        if host.scheme not in ("https", "http") or not host.hostname:
+            raise ModelError(f"HF_ENDPOINT is {self.endpoint[:80]!r}: it must be an http(s) address.")
+        self._wait = wait
+        self._heard = False
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = "akane"
+        # Sizes and ranges count the bytes of the file, not of a compressed form of it.
+        self._session.headers["Accept-Encoding"] = "identity"
+        token = os.environ.get("HF_TOKEN", "").strip()
+        self._may_show_token = host.scheme == "https" or host.hostname in _LOOPBACK
+        if token and self._may_show_token:
+            if not re.fullmatch(r"[!-~]+", token):
+                raise ModelError("HF_TOKEN is not a token: copy it again from the hub's settings.")
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def listing(self, name: HubName) -> Listing:
+        """The files of a repository at the newest commit of a revision. Raises ModelError."""
+        revision = quote(name.revision, safe="")
+        url = f"{self.endpoint}/api/models/{name.repository}/revision/{revision}?blobs=true"
+
+        def ask() -> bytes:
+            with self._answer(url, name, {}) as response:
+                body = b""
+                for chunk in response.iter_content(TRANSFER_BYTES):
+                    body += chunk
+                    if len(body) > MAX_LISTING_BYTES:
+                        raise ModelError(f"{name} has a list of files that does not end: take another model.")
+                return body
+
+        try:
+            answer = json.loads(self._patiently(name, ask, lambda: 0))
+            if not isinstance(answer, dict):
+                raise ValueError("it is no JSON object")
+            return read_listing(answer)
+        except (ValueError, RecursionError) as error:
+            raise ModelError(
+                f"{self._host} did not answer as a hub does ({str(error)[:80]}): "
+                "check HF_ENDPOINT, or try later."
+            ) from None
+
+    def download(
+        self, name: HubName, commit: str, file: HubFile, target: Path, report: Callable[[str, int], None]
+    ) -> str:
+        """Bring one file to `target`, which appears only when it is whole; returns its sha256.
+
+        What an earlier attempt left in `target`.part is gone on with. `report` gets what is being done and
+        how many of the file's bytes that is through. Raises ModelError, and OSError when the disk refuses.
+        """
+        part = target.with_name(target.name + ".part")
+        path = quote(file.path)
+        url = f"{self.endpoint}/{name.repository}/resolve/{commit}/{path}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if part_size(target) > file.size_bytes:
+            part.unlink()
+
+        def transfer() -> None:
+            if part_size(target) < file.size_bytes or not part.exists():
+                self._transfer(url, name, file, part, report)
+
+        self._patiently(name, transfer, lambda: part_size(target))
+        sha256 = _checked(name, file, part, report)
+        os.replace(part, target)
+        return sha256
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.endpoint).netloc.rpartition("@")[2]
+
+    def _transfer(
+        self, url: str, name: HubName, file: HubFile, part: Path, report: Callable[[str, int], None]
+    ) -> None:
+        have = part.stat().st_size if part.exists() else 0
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        with self._answer(url, name, headers) as response:
+            starts = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+            if have and (response.status_code != 206 or starts is None or int(starts[1]) != have):
+                have = 0  # the server sends all of it, or another part than was asked for
+                if response.status_code == 206:
+                    part.unlink()
+                    raise _Passing("the server sent another part of the file than was asked for")
+            with part.open("ab" if have else "wb") as output:
+                report("downloading", have)
+                for chunk in response.iter_content(TRANSFER_BYTES):
+                    have += len(chunk)
+                    if have > file.size_bytes:
+                        break
+                    output.write(chunk)
+                    report("downloading", have)
+                output.flush()
+                os.fsync(output.fileno())
+        if have > file.size_bytes:
+            part.unlink()
+            raise ModelError(f"{name} sends more of {file.path} than it announces: take another model.")
+        if have < file.size_bytes:
+            raise _Passing("the connection was cut")
+
+    @contextlib.contextmanager
+    def _answer(self, url: str, name: HubName, headers: dict[str, str]) -> Iterator[requests.Response]:
+        try:
+            with self._session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+                self._heard = True
+                if response.status_code == 416 and headers:
+                    raise _Passing("the server cannot go on in the middle")
+                if response.status_code in (408, 425, 429) or response.status_code >= 500:
+                    raise _Passing(f"it answers {response.status_code}")
+                if response.status_code not in (200, 206):
+                    raise ModelError(self._refusal(response, name))
+                yield response
+        except requests.RequestException as error:
+            raise _Passing(_reason(error)) from None
+
+    def _patiently(
+        self, name: HubName, attempt: Callable[[], bytes | None], done: Callable[[], int]
+    ) -> bytes:
+        """Try until it works, or until nothing came for several times in a row."""
+        idle, before = 0, done()
+        while True:
+            try:
+                return attempt() or b""
+            except _Passing as failure:
+                idle = 0 if done() > before else idle + 1
+                before = done()
+                if idle >= (PATIENCE if self._heard else FIRST_PATIENCE):
+                    goes_on = " What is here already is kept." if before else ""
+                    raise ModelError(
+                        f"{name} could not be downloaded from {self._host} ({failure}): connect to the "
+                        f"network and start again, or name a model that is on this machine.{goes_on}"
+                    ) from None
+                self._wait(min(LONGEST_WAIT_S, 0.5 * 2**idle))
+
+    def _refusal(self, response: requests.Response, name: HubName) -> str:
+        code = response.headers.get("X-Error-Code", "")
+        page = f"{DEFAULT_ENDPOINT}/{name.repository}"
+        token = "Authorization" in self._session.headers
+        if code == "GatedRepo":
+            then = "with the account of HF_TOKEN" if token else "and set HF_TOKEN to a token of yours"
+            return f"{name.repository} is gated: accept its licence at {page} {then}."
+        if code == "RevisionNotFound":
+            return f"{name.repository} has no revision {name.revision!r}: check the name."
+        if code == "EntryNotFound":
+            return f"{name} is not all there on {self._host}: take another model."
+        if response.status_code in (401, 403, 404):
+            hint = "the token in HF_TOKEN may not read it" if token else "it is private and needs HF_TOKEN"
+            if not self._may_show_token:
+                hint = "it is private: HF_TOKEN is shown over https only"
+            return f"There is no model {name.repository} on {self._host}, or {hint}: check the name."
+        return f"{self._host} answers {response.status_code} for {name}: try later, or check HF_ENDPOINT."
+
+
+def part_size(target: Path) -> int:
+    """Bytes of `target` that an unfinished download left."""
+    part = target.with_name(target.name + ".part")
+    return part.stat().st_size if part.exists() else 0
+
+
+def _checked(name: HubName, file: HubFile, part: Path, report: Callable[[str, int], None]) -> str:
+    """The sha256 of a finished download; a wrong one is removed and a ModelError raised."""
+    sha256 = hashlib.sha256()
+    blob = hashlib.sha1(b"blob %d\0" % file.size_bytes, usedforsecurity=False)
+    done = 0
+    with part.open("rb") as source:
+        while chunk := source.read(CHUNK_BYTES):
+            sha256.update(chunk)
+            if file.blob:
+                blob.update(chunk)
+            done += len(chunk)
+            report("checking", done)
+    right = blob.hexdigest() == file.blob if file.blob else sha256.hexdigest() == file.sha256
+    if done != file.size_bytes or not right:
+        part.unlink()
+        found = blob.hexdigest() if file.blob else sha256.hexdigest()
+        raise ModelError(
+            f"What came of {name} as {file.path} is not what the hub announces ({found[:12]}… instead of "
+            f"{(file.blob or file.sha256)[:12]}…) and was removed: start again."
+        )
+    return sha256.hexdigest()
+
+
+def _reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate cannot be trusted"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy does not answer"
+    if isinstance(error, requests.Timeout):
+        return "it did not answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection was cut"
+    if isinstance(error, requests.ConnectionError):
+        return "it cannot be reached"
+    return type(error).__name__
