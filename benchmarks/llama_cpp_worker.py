@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-import llama_cpp as llama
+import llama_cpp as llama  # type: ignore[import-not-found]
 
 sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
@@ -34,6 +34,7 @@ class Peer:
         params.n_seq_max, params.kv_unified = rows, True
         self.context = llama.llama_init_from_model(model, params)
         self.memory = llama.llama_get_memory(self.context)
+        self.held = [0] * rows
 
     def _run(self, tokens: list[int], rows: list[int], start: int, wanted: bool = True) -> None:
         batch = llama.llama_batch_init(len(tokens), 0, 1)
@@ -68,9 +69,11 @@ def answer(peer: Peer, task: dict[str, int]) -> float:
     prompt = [(i * 7919) % 40_000 for i in range(task.get("context", 0))]
     rows = list(range(task.get("rows", 1)))
     for row in rows:
-        peer.cut(row, 0)
-        if prompt:
-            peer.prefill(prompt, row)
+        held = min(peer.held[row], len(prompt))
+        peer.cut(row, held)
+        if prompt[held:]:
+            peer.prefill(prompt[held:], row, held)
+        peer.held[row] = len(prompt)
     extra = [(i * 104_729) % 40_000 for i in range(task.get("prompt", 0))]
     began = time.perf_counter()
     if extra:

@@ -29,10 +29,7 @@ APART static void scores(const Chunk& c, const float* q, int ldq, int block, flo
   for (int part = 0; part < PARTS; part++) {
     vf acc[N][B] = {};
     for (int d = 0; d < c.head_size; d++) {
-      if (N <= 4 && part == 0) {
-          __builtin_prefetch(next + d * B * LANES, 0, 2);
-          __builtin_prefetch(next + CHUNK * c.head_size + d * B * LANES, 0, 2);
-        }
+      if (N <= 4 && part == 0) __builtin_prefetch(next + d * B * LANES, 0, 2);
       vf k[B];
       for (int b = 0; b < B; b++) k[b] = load_half(keys + b * stride + d * LANES + part * W);
       for (int i = 0; i < N; i++)
@@ -49,8 +46,9 @@ APART static void weigh(const Chunk& c, const float* p, int count, float* out, i
   for (int d = 0; d < c.padded; d += W * U) {
     vf acc[N][U] = {};
     const bool both = U == 1 || d + W < c.padded;
-    const uint16_t* v = c.values + d;
-    for (int pos = 0; pos < count; pos++, v += c.padded) {
+    const uint16_t *v = c.values + d, *next = c.next + CHUNK * c.head_size + d;
+    for (int pos = 0; pos < count; pos++, v += c.padded, next += c.padded) {
+      if (N <= 4) __builtin_prefetch(next, 0, 2);
       const vf v0 = load_half(v), v1 = U == 2 && both ? load_half(v + W) : vf{};
       for (int i = 0; i < N; i++) {
         const vf weight = splat(p[i * CHUNK + pos]);

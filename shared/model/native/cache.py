@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import mmap
+import sys
 
 import numpy as np
 import torch
@@ -66,7 +67,11 @@ class NativeCache(KVCache):
 
 def _zeros(shape: tuple[int, ...]) -> torch.Tensor:
     """Float16 zeros whose pages the system gives when they are written, huge ones where it has them."""
-    memory = mmap.mmap(-1, 2 * math.prod(shape))
+    size = 2 * math.prod(shape)
+    if sys.platform == "win32":
+        memory = mmap.mmap(-1, size)
+    else:  # private: shared memory gets no huge pages, and long contexts then take twice the time
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.from_numpy(np.frombuffer(memory, np.float16).reshape(shape))

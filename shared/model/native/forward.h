@@ -145,10 +145,7 @@ struct Forward : Work {
       default: return by_token();
     }
   }
-  int attend_pieces() const {
-    const int units = first_unit.back(), most = m.pool.threads() == 1 ? 1 : 64;
-    return units < most ? units : most;
-  }
+  int attend_pieces() const { return by_block(first_unit.back()); }  // long runs: each unit fetches the next
 
   template <class F> static void share(int count, int pieces, int piece, F each) {
     for (int i = int(int64_t(count) * piece / pieces), end = int(int64_t(count) * (piece + 1) / pieces); i < end; i++) each(i);
