@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-import llama_cpp as llama  # type: ignore[import-not-found]
+import llama_cpp as llama
 
 sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
