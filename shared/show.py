@@ -129,8 +129,12 @@ class Show:
     def _on_health(self, message: Message) -> None:
         health = message.payload
         if isinstance(health, Health):
+            process = self._supervisor.processes.get(message.source)
+            is_news = process is not None and process.state == "ready" and process.detail != health.detail
             beat = self._supervisor.beat
             beat(message.source, health.pid, message.session, health.phase, health.detail)
+            if is_news and health.phase == "degraded":
+                self._say(f"{message.source}: {health.detail}")
 
     def _on_stop(self, _: StopShow, __: Request) -> None:
         self._asked_to_end = max(self._asked_to_end, 1)

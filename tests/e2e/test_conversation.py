@@ -69,6 +69,15 @@ def test_a_line_from_a_pipe_is_answered_with_figures_and_status_0(start, tiny):
     assert show.survivors() == []
 
 
+def test_a_line_that_cannot_be_taken_is_told_and_the_others_are_answered(start, tiny):
+    lines = b"caf\xe9\n" + b"x" * 2500 + b"\nhi Akane\n"
+    show = start("--plain", "--mute", *tiny, stdin=lines)
+    assert show.wait() == 0
+    assert re.fullmatch(rf"Akane: .+\n{STATS}\n", show.output), show.output
+    assert "input: A line that is not valid UTF-8 was not sent" in show.chatter
+    assert "2,500 characters and 2,000 is the limit" in show.chatter
+
+
 def test_the_real_model_answers_aloud(start, tmp_path):
     out = tmp_path / "spoken"
     flags = ("--set", "tts.device=null", "--seed", "7", "--audio-out", str(out))
