@@ -5,15 +5,25 @@
 
 #include "vectors.h"
 
-enum Kind { K4, K4M, K8, K8M, K8H, BF16, F32, NO_KIND };
-// K4, K4M: 4-bit codes, 8 too large or with a minimum. K8, K8H: signed bytes, one scale a group or two.
-// K8M: codes below 64 with a minimum. BF16, F32: plain numbers, one column of 16 rows after the other.
+enum Kind { K4, K4M, K5M, K6H, K8, BF16, F32, NO_KIND };
+// K4, K4M: 4-bit codes, 8 too large or with a minimum. K5M: 5-bit codes with a minimum. K6H: 6-bit codes, 32 too
+// large, a scale for either half of a group. K8: signed bytes. BF16, F32: plain numbers, one column of 16 rows after
+// the other.
 
 constexpr int GROUP = 32;
 
-constexpr int scales_of(Kind kind) { return kind == K4M || kind == K8M || kind == K8H ? 2 : 1; }
+constexpr int scales_of(Kind kind) { return kind == K4M || kind == K5M || kind == K6H ? 2 : 1; }
+constexpr int code_bits(Kind kind) { return kind == K8 ? 8 : kind == K6H ? 6 : kind == K5M ? 5 : 4; }
 // A group of a block: float16 scales of the 16 rows, once or twice, then codes: one stream for the prefetcher.
-constexpr int group_bytes(Kind kind) { return scales_of(kind) * LANES * 2 + (kind == K4 || kind == K4M ? 16 : 32) * LANES; }
+// Codes of 4 to 6 bits are nibbles, the lower half of the group in the lower ones; bits 4 and 5 follow.
+constexpr int group_bytes(Kind kind) { return scales_of(kind) * LANES * 2 + code_bits(kind) * GROUP / 8 * LANES; }
+constexpr int NIBBLES = GROUP / 2 * LANES;  // bytes before the higher bits
+
+// Where the bits above the nibble of code i lie: byte behind the nibbles of row 0, and shift.
+struct HighBits {
+  int byte, shift;
+  constexpr HighBits(Kind kind, int i) : byte(NIBBLES + i / 4 * (code_bits(kind) - 4) / 8 * 64 + i % 4), shift(i / 4 * (code_bits(kind) - 4) % 8) {}
+};
 
 struct Matrix {
   Kind kind = NO_KIND;
@@ -39,8 +49,8 @@ static inline Kind kind_of(int type) {
     case G_Q4_0: return K4;
     case G_Q4_1: case G_Q4_K: return K4M;
     case G_Q8_0: case G_Q5_0: return K8;
-    case G_Q5_1: case G_Q5_K: return K8M;
-    case G_Q6_K: return K8H;
+    case G_Q5_1: case G_Q5_K: return K5M;
+    case G_Q6_K: return K6H;
     default: return NO_KIND;
   }
 }
@@ -129,7 +139,7 @@ static Group read_group(int type, const uint8_t* row, int g) {
     out.second = float_to_half(d * float(scales[1]));
     for (int i = 0; i < GROUP; i++) {
       const int four = quarter < 2 ? low[i] & 15 : low[i] >> 4, two = high[i] >> quarter * 2 & 3;
-      out.code[i] = uint8_t((four | two << 4) + 128 - 32);
+      out.code[i] = uint8_t(four | two << 4);
     }
   }
   return out;
@@ -157,10 +167,15 @@ static void pack_block(const Matrix& m, int index, int type, const uint8_t* raw)
         ((uint16_t*)at)[r] = group.first;
         if (scales_of(m.kind) == 2) ((uint16_t*)at)[LANES + r] = group.second;
         uint8_t* to = at + scales_of(m.kind) * LANES * 2 + r * 4;
-        if (m.kind == K4 || m.kind == K4M) {
-          for (int i = 0; i < 16; i++) to[i / 4 * 64 + i % 4] = uint8_t(group.code[i] | group.code[i + 16] << 4);
-        } else {
+        if (m.kind == K8) {
           for (int i = 0; i < GROUP; i++) to[i / 4 * 64 + i % 4] = group.code[i];
+          continue;
+        }
+        for (int i = 0; i < 16; i++) to[i / 4 * 64 + i % 4] = uint8_t((group.code[i] & 15) | group.code[i + 16] << 4);
+        if (code_bits(m.kind) == 4) continue;
+        for (int i = 0; i < GROUP; i++) {
+          const HighBits high(m.kind, i);
+          to[high.byte] = uint8_t(to[high.byte] | group.code[i] >> 4 << high.shift);
         }
       }
     }
@@ -186,14 +201,19 @@ static void unpack_row(const Matrix& m, int index, float* out) {
     const float first = half_to_float(((const uint16_t*)at)[r]);
     const float second = scales_of(m.kind) == 2 ? half_to_float(((const uint16_t*)at)[LANES + r]) : 0;
     const uint8_t* codes = at + scales_of(m.kind) * LANES * 2 + r * 4;
-    if (m.kind == K4 || m.kind == K4M) {
-      const uint8_t byte = codes[i % 16 / 4 * 64 + i % 4];
-      const float code = float(i < 16 ? byte & 15 : byte >> 4);
-      out[k] = m.kind == K4 ? first * (code - 8) : first * code + second;
-    } else {
-      const float code = float(codes[i / 4 * 64 + i % 4]);
-      if (m.kind == K8M) out[k] = first * code + second;
-      else out[k] = (m.kind == K8H && i >= 16 ? second : first) * (code - 128);
+    if (m.kind == K8) {
+      out[k] = first * (float(codes[i / 4 * 64 + i % 4]) - 128);
+      continue;
     }
+    const uint8_t byte = codes[i % 16 / 4 * 64 + i % 4];
+    int whole = i < 16 ? byte & 15 : byte >> 4;
+    if (code_bits(m.kind) > 4) {
+      const HighBits high(m.kind, i);
+      whole |= (codes[high.byte] >> high.shift & (m.kind == K6H ? 3 : 1)) << 4;
+    }
+    const float code = float(whole);
+    if (m.kind == K4) out[k] = first * (code - 8);
+    else if (m.kind == K6H) out[k] = (i < 16 ? first : second) * (code - 32);
+    else out[k] = first * code + second;
   }
 }
