@@ -201,6 +201,14 @@ class GgufFile:
         info = self.header.tensors[name]
         return np.frombuffer(self._mapped, np.uint8, info.size_bytes, info.offset)
 
+    def release(self, name: str) -> None:
+        """Let go of the memory that reading the named tensor took; reading it again is possible."""
+        if not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        info = self.header.tensors[name]
+        start = info.offset // mmap.PAGESIZE * mmap.PAGESIZE
+        self._mapped.madvise(mmap.MADV_DONTNEED, start, info.offset + info.size_bytes - start)
+
     def tensor(self, name: str, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """The named tensor, dequantised piece by piece. Raises ModelError, or KeyError for its name."""
         info = self.header.tensors[name]

@@ -55,17 +55,17 @@ def test_every_quantisation_gives_the_logits_of_its_own_weights(kind: Type, targ
 
 
 @pytest.mark.parametrize("kind", QUANTISED, ids=lambda kind: kind.name)
-def test_packing_loses_nothing_but_the_last_bits_of_a_k_quants_scales(kind: Type) -> None:
+def test_packing_loses_nothing_but_the_last_bits_of_the_scales_of_q5_k(kind: Type) -> None:
     native, reference = pair(kind, **sizes_for(kind))
     expected = reference.transformer["wte"].weight.numpy()
     got = np.empty_like(expected)
     for row in range(len(got)):
         native._library.akane_unpacked(native._handle, 0, 0, row, got[row].ctypes.data)
-    tolerance = 2e-3 if kind in K_QUANTS else 1e-6
+    tolerance = 2e-3 if kind == Type.Q5_K else 1e-6
     assert np.abs(got - expected).max() <= tolerance * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("kind", [Type.Q4_1, Type.Q8_0])
+@pytest.mark.parametrize("kind", [Type.Q4_1, Type.Q8_0, Type.Q4_K, Type.Q5_K, Type.Q6_K])
 def test_a_prompt_in_chunks_a_batch_and_single_tokens_give_the_same(kind: Type) -> None:
     native, _ = pair(kind, **sizes_for(kind), block_size=512)
     tokens = ids(300)

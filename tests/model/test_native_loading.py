@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from services.llm.inference import Inference
 from shared.commands import ChatTurn, Generate
 from shared.config import LlmSettings
 from shared.model.errors import ModelError
+from shared.model.gguf_file import open_gguf
 from shared.model.gpt import GPT
 from shared.model.loading import load_model
 from shared.model.native import NativeModel
@@ -62,3 +65,17 @@ def test_the_service_s_engine_speaks_through_it() -> None:
 def test_a_file_of_another_architecture_is_still_refused() -> None:
     with pytest.raises(ModelError, match="There is no model"):
         load_model("no-such-model", engine="native")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how many of a file's pages are held")
+def test_a_released_tensor_holds_no_memory_and_can_be_read_again() -> None:
+    def held() -> int:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return 1024 * int(status.split("RssFile:")[1].split()[0])
+
+    with open_gguf(load_preset(DEFAULT_PRESET).path) as file:
+        name, info = max(file.header.tensors.items(), key=lambda item: item[1].size_bytes)
+        total, read = int(file.raw(name).sum()), held()
+        file.release(name)
+        assert read - held() > info.size_bytes * 0.9
+        assert int(file.raw(name).sum()) == total

@@ -63,17 +63,28 @@ static void quantize_rest(Columns& c, int t) {
   quantize(c, t + 1);
 }
 
+// Codes 4j to 4j + 3 of each row, from nibbles and the bits above them.
+template <Kind KIND, int J>
+static inline vb full_codes(const uint8_t* weights) {
+  constexpr HighBits at(KIND, J * 4);
+  constexpr int left = 4 - at.shift;  // to bit 4; what crosses into the next byte is masked
+  constexpr uint32_t mask = KIND == K6S ? 0x30303030 : 0x10101010;
+  const vu nibbles = load<vu>(weights + J % 4 * 64), bits = load<vu>(weights + at.byte);
+  const vu low = (J < 4 ? nibbles : nibbles >> 4) & 0x0f0f0f0f;
+  const vu high = (left >= 0 ? bits << (left >= 0 ? left : 0) : bits >> (left >= 0 ? 0 : -left)) & mask;
+  return (vb)(low | high);
+}
+
 template <Kind KIND, int T>
 static inline void tile_codes(const Matrix& m, const uint8_t* block, int part, const int8_t* codes, const Scale* scales, int width, vf* out) {
-  constexpr bool FOUR = KIND == K4 || KIND == K4M;
+  constexpr bool FOUR = code_bits(KIND) == 4;
   const int groups = m.groups();
   vf acc[T] = {};
-  for (int g = 0; g < groups; g++, block += group_bytes(KIND)) {
+  for (unsigned g = 0; g < unsigned(groups); g++) {
+    const uint8_t *scale = block + scales_at(KIND, g) + part * W * (is_super(KIND) ? 1 : 2), *weights = block + codes_at(KIND, g) + part * W * 4;
     // With few columns the processor's own prefetching is best; with many it does not look far enough ahead.
     if (T >= 4 && part == 0)
-      for (int line = 0; line < group_bytes(KIND); line += 64) __builtin_prefetch(block + 4096 + line);
-    const uint16_t* scale = (const uint16_t*)block + part * W;
-    const uint8_t* weights = block + scales_of(KIND) * LANES * 2 + part * W * 4;
+      for (int line = is_super(KIND) && g % SUPER ? 0 : -int(codes_at(KIND, 0) + 63) / 64 * 64; line < code_bytes(KIND); line += 64) __builtin_prefetch(weights + 4096 + line);
     vb w[8];
     if constexpr (FOUR) {
       for (int j = 0; j < 4; j++) {
@@ -82,12 +93,24 @@ static inline void tile_codes(const Matrix& m, const uint8_t* block, int part, c
         if constexpr (WIDE_DOT) w[4 + j] = both & 0xf0;
         else w[4 + j] = (vb)((vu)both >> 4) & 15;
       }
-    } else {
+    } else if constexpr (KIND == K8) {
       for (int j = 0; j < 8; j++) w[j] = load<vb>(weights + j * 64);
+    } else {
+      w[0] = full_codes<KIND, 0>(weights), w[1] = full_codes<KIND, 1>(weights);
+      w[2] = full_codes<KIND, 2>(weights), w[3] = full_codes<KIND, 3>(weights);
+      w[4] = full_codes<KIND, 4>(weights), w[5] = full_codes<KIND, 5>(weights);
+      w[6] = full_codes<KIND, 6>(weights), w[7] = full_codes<KIND, 7>(weights);
     }
-    const vf d = load_half(scale);
-    vf e{};
-    if constexpr (KIND == K4M || KIND == K8M || KIND == K8H) e = load_half(scale + LANES);
+    vf d, e{};
+    if constexpr (is_super(KIND)) {
+      const uint16_t* halves = (const uint16_t*)(block + size_t(g / SUPER) * SUPER * group_bytes(KIND)) + part * W;
+      d = load_half(halves);
+      if constexpr (KIND == K4S) e = load_half(halves + LANES) * load_bytes<uint8_t>(scale + LANES), d *= load_bytes<uint8_t>(scale);
+      else e = d * load_bytes<int8_t>(scale + LANES), d *= load_bytes<int8_t>(scale);
+    } else {
+      d = load_half((const uint16_t*)scale);
+      if constexpr (scales_of(KIND) == 2) e = load_half((const uint16_t*)scale + LANES);
+    }
 #pragma GCC unroll 16
     for (int t = 0; t < T; t++) {
       const int8_t* a = codes + t * GROUP;
@@ -96,21 +119,23 @@ static inline void tile_codes(const Matrix& m, const uint8_t* block, int part, c
       if constexpr (KIND == K4) {
         low = splat_int(s.low >> 4);
         high = splat_int(WIDE_DOT ? s.high : s.high >> 4);
-      } else if constexpr ((KIND == K8 || KIND == K8H) && UNSIGNED_DOT) {
+      } else if constexpr (KIND == K6S) {
+        low = splat_int(s.low >> 2), high = splat_int(s.high >> 2);
+      } else if constexpr (KIND == K8 && UNSIGNED_DOT) {
         low = splat_int(s.low), high = splat_int(s.high);
       }
 #pragma GCC unroll 4
       for (int j = 0; j < 4; j++) {
-        if constexpr (KIND == K8 || KIND == K8H) low = dot_bytes(low, w[j], a + j * 4), high = dot_bytes(high, w[4 + j], a + 16 + j * 4);
+        if constexpr (KIND == K8) low = dot_bytes(low, w[j], a + j * 4), high = dot_bytes(high, w[4 + j], a + 16 + j * 4);
         else low = dot_codes(low, w[j], a + j * 4), high = dot_codes(high, w[4 + j], a + 16 + j * 4);
       }
-      if constexpr (KIND == K8H) {
+      if constexpr (KIND == K6S) {
         acc[t] = fma(to_float(low), d * s.scale, acc[t]);
         acc[t] = fma(to_float(high), e * s.scale, acc[t]);
       } else {
         const vi total = low + (FOUR && WIDE_DOT ? high >> 4 : high);
         acc[t] = fma(to_float(total), d * s.scale, acc[t]);
-        if constexpr (KIND == K4M || KIND == K8M) acc[t] = fma(e, splat(s.sum), acc[t]);
+        if constexpr (scales_of(KIND) == 2) acc[t] = fma(e, splat(s.sum), acc[t]);
       }
     }
     codes += width * GROUP;
@@ -176,9 +201,10 @@ static void multiply(const Matrix& m, int index, const Columns& x, float* out) {
   switch (m.kind) {
     case K4: return multiply_kind<K4>(m, index, x, out);
     case K4M: return multiply_kind<K4M>(m, index, x, out);
+    case K5M: return multiply_kind<K5M>(m, index, x, out);
+    case K4S: return multiply_kind<K4S>(m, index, x, out);
+    case K6S: return multiply_kind<K6S>(m, index, x, out);
     case K8: return multiply_kind<K8>(m, index, x, out);
-    case K8M: return multiply_kind<K8M>(m, index, x, out);
-    case K8H: return multiply_kind<K8H>(m, index, x, out);
     case BF16: return multiply_kind<BF16>(m, index, x, out);
     default: return multiply_kind<F32>(m, index, x, out);
   }

@@ -135,8 +135,15 @@ class NativeModel:
     @classmethod
     def from_gguf(cls, file: GgufFile, config: GPTConfig, **options: Any) -> NativeModel:
         """The model of an open file; its blocks are packed as they are, never widened."""
-        names = (name for name in file.header.tensors if name != ROPE_FACTORS)
-        return cls(config, ((akane_name(name), _raw(file, name)) for name in names), **options)
+
+        def tensors() -> Iterator[tuple[str, RawTensor]]:
+            for name in file.header.tensors:
+                if name == ROPE_FACTORS:
+                    continue
+                yield akane_name(name), _raw(file, name)
+                file.release(name)  # packed by now: the file's pages would count as this process's memory
+
+        return cls(config, tensors(), **options)
 
     @classmethod
     def from_state(

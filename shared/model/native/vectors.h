@@ -164,6 +164,22 @@ static inline vf load_half(const uint16_t* from) {
 #endif
 }
 
+// W whole numbers of one byte each; GCC 12 takes the generic conversion apart lane by lane.
+template <class Byte> static inline vf load_bytes(const uint8_t* from) {
+  constexpr bool SIGNED = Byte(-1) < 0;
+#if defined(ISA_AVX512)
+  const __m128i bytes = _mm_loadu_si128((const __m128i*)from);
+  return to_float((vi)(SIGNED ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes)));
+#elif defined(ISA_AVX2)
+  const __m128i bytes = _mm_loadl_epi64((const __m128i*)from);
+  return to_float((vi)(SIGNED ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes)));
+#else
+  vf result;
+  for (int lane = 0; lane < W; lane++) result[lane] = float(Byte(from[lane]));
+  return result;
+#endif
+}
+
 static inline vf load_bf16(const uint16_t* from) {
   return (vf)(__builtin_convertvector(load<vh>(from), vu) << 16);
 }
