@@ -99,7 +99,7 @@ class Playback:
         self._device, self.name = open_device(self._period_ms, null=True)
 
     def _start(self) -> None:
-        generator = _pulled(self._ring)
+        generator = _pulled(self._ring, self._period_ms * PERIODS / 1000)
         next(generator)
         try:
             self._device.start(generator)
@@ -115,11 +115,14 @@ class Playback:
         self._start()
 
 
-def _pulled(ring: Ring) -> Generator[Pcm, int, None]:
+def _pulled(ring: Ring, buffer_s: float) -> Generator[Pcm, int, None]:
     """What miniaudio's thread runs: it sends the number of frames it wants."""
     frames = yield ring.pull(0, time.monotonic())
     while True:
-        frames = yield ring.pull(frames, time.monotonic())
+        now = time.monotonic()
+        if now - ring.pulled_at > buffer_s:
+            ring.late()
+        frames = yield ring.pull(frames, now)
 
 
 def open_device(period_ms: int, *, null: bool) -> tuple[Any, str]:

@@ -39,6 +39,9 @@ class Ring:
         self.pulled_at = 0.0
         """When the device last asked, by the clock of `pull`."""
         self.pulls = 0
+        self.underruns = 0
+        """Times a listener heard a hole: a turn's next chunk came late, or the device's thread did."""
+        self._last: Key | None = None
 
     def push(self, key: Key, samples: Pcm) -> None:
         """Append a chunk; an empty one counts as delivered when its turn comes."""
@@ -55,6 +58,8 @@ class Ring:
                 taken = samples[: frames - at]
                 out[at : at + len(taken)] = taken
                 span = self._spans.get(key) or Span(self.delivered + at, 0)
+                if len(taken):
+                    self._count_hole(key, self.delivered + at)
                 self._spans[key] = Span(span.start_frame, span.frames + len(taken))
                 if self._record and len(taken):
                     self._tape.append((key, self.delivered + at, taken))
@@ -67,6 +72,18 @@ class Ring:
             self.pulled_at = now
             self.pulls += 1
         return out
+
+    def _count_hole(self, key: Key, frame: int) -> None:
+        """The first frame of `key` does not follow the last one of the same turn: silence nobody wrote."""
+        last = self._spans.get(self._last) if self._last and self._last[0] == key[0] else None
+        if last and self._last != key and frame > last.start_frame + last.frames:
+            self.underruns += 1
+        self._last = key
+
+    def late(self) -> None:
+        """The device's buffer ran empty before its thread asked again."""
+        with self._lock:
+            self.underruns += bool(self._waiting)
 
     def cut(self, drop: Callable[[Key], bool]) -> None:
         """Forget what is waiting of the chunks that `drop` names; the one that sounds fades within 5 ms."""

@@ -169,4 +169,5 @@ class TtsService(Service):
             self.degraded(self.engine.complaint)
         else:
             sound = "muted" if self.settings.tts.mute else self._playback.trouble or self._playback.name
-            self.ready(f"{self.engine.voice} voice, {sound}")
+            holes = f", {self._ring.underruns} underruns" if self._ring.underruns else ""
+            self.ready(f"{self.engine.voice} voice, {sound}{holes}")

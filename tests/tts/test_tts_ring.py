@@ -75,3 +75,34 @@ def test_device_clock_runs_between_the_pulls_of_the_device() -> None:
     ring.pull(320, 10.0 + 320 / SAMPLE_RATE_HZ)
     assert clock.frame(10.0 + 320 / SAMPLE_RATE_HZ) == 320
     assert DeviceClock(ring, 40, output_offset_ms=100).frame(99.0) == 1280 - 2400
+
+
+def test_a_chunk_that_comes_too_late_is_an_underrun() -> None:
+    ring = Ring()
+    ring.push((1, 0), tone(0.01))
+    ring.pull(300, 0.0)
+    ring.push((1, 1), tone(0.01))
+    ring.pull(240, 0.0)
+    assert ring.underruns == 1
+
+
+def test_no_underrun_between_turns_nor_inside_a_chunk_nor_for_one_without_sound() -> None:
+    ring = Ring()
+    ring.push((1, 0), tone(0.01))
+    ring.push((1, 1), tone(0.01))
+    for _ in range(6):
+        ring.pull(100, 0.0)
+    ring.push((1, 2), np.zeros(0, np.int16))
+    ring.pull(100, 0.0)
+    ring.push((2, 0), tone(0.01))
+    ring.pull(300, 0.0)
+    assert ring.underruns == 0
+
+
+def test_a_late_device_is_an_underrun_only_while_something_waits() -> None:
+    ring = Ring()
+    ring.late()
+    assert ring.underruns == 0
+    ring.push((1, 0), tone(0.01))
+    ring.late()
+    assert ring.underruns == 1
