@@ -247,7 +247,7 @@ def test_chunks_for_company_follow_the_measured_speed() -> None:
     engine.submit(request("joining", PERSONA * 2))
     engine.step()
     (joining,) = [one for one in engine.running if not one.is_decoding]
-    assert joining.filled - joining.cached_tokens == 40
+    assert joining.filled - joining.cached_tokens == 30
 
 
 def test_figures_of_an_ending() -> None:
