@@ -33,6 +33,8 @@ def push(stage: Stage, turn: Turn) -> None:
     if stage.voice == "absent":
         _push_to_nobody(stage, turn)
         return
+    if not turn.is_voiced:  # what was shown to nobody before the voice came is not said afterwards
+        turn.voice_base = turn.sent
     if turn.sent == turn.voice_base and turn.sent < len(turn.chunks):
         turn.voice_epoch = turn.epoch
     for number in range(turn.sent, len(turn.chunks)):

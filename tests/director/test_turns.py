@@ -384,6 +384,21 @@ def test_voice_dies_and_comes_back() -> None:
     assert talk.states()[-1] == ("done", "stop")
 
 
+def test_a_voice_that_comes_in_the_middle_says_the_rest_under_the_turns_epoch() -> None:
+    talk = Conversation(voice="absent")
+    talk.ask("hi")
+    pieces = ("First thing here.", " Second", " thing here.")
+    talk.generate(*pieces[:2], end=None)
+    talk.do(PresenceChanged("tts", "ready"))
+    talk.generate(*pieces)
+    said = talk.accept_speech()
+    assert [(speak.chunk, speak.text, speak.last) for speak in said] == [(0, "Second thing here.", True)]
+    assert said[0].epoch == talk.last(TurnState).epoch
+    talk.finish_speech(heard="Second thing here.")
+    assert talk.last(TurnState).end == "stop"
+    assert talk.last(TurnState).heard == "First thing here. Second thing here."
+
+
 def test_voice_dies_and_its_successor_is_heard_first() -> None:
     talk = Conversation()
     talk.ask("hi")
