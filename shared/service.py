@@ -18,17 +18,18 @@ from typing import ClassVar
 import psutil
 
 from shared import logs
+from shared.broker import Broker
 from shared.bus import Bus, BusError, Message, Refused, Request, SourceLost
 from shared.clock import Clock
 from shared.commands import ServiceStop
 from shared.config import ConfigError, Settings, load_settings
+from shared.endpoints import AddressError
 from shared.events import Health, ServicePhase
+from shared.process import LIFELINE_ENV
 
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
-LIFELINE = "AKANE_LIFELINE"
-"""Environment variable with the number of an inherited pipe whose end of file means: leave."""
 LEAVE_S = 4.0
 """A process whose lifeline was cut and that is still here after this long kills itself."""
 EXIT_BAD_INPUT = 2
@@ -172,17 +173,28 @@ def options(arguments: argparse.Namespace) -> Options:
 
 def run(service: type[Service], argv: Sequence[str] | None = None) -> int:
     """Entry of `python -m services.<name>`: returns the exit status."""
-    return guarded(service.name, lambda: _run(service, parse(service, argv)))
+    return guarded(service.name, lambda: run_chosen(service, parse(service, argv)))
 
 
-def _run(service: type[Service], options: Options) -> int:
-    if options.check:
-        print_findings(service.check(options.settings))
+def run_chosen(service: type[Service], chosen: Options, *, broker: bool = False) -> int:
+    """What every entry point does with its options: print the check, or serve until asked to leave.
+
+    With `broker` the bus runs inside this process, on the same addresses.
+    """
+    if chosen.check:
+        print_findings(service.check(chosen.settings))
         return 0
-    logs.configure(service.name, options.log_level)
+    logs.configure(service.name, chosen.log_level)
     stop = StopSignal()
     install_stop(stop)
-    serve(service, options.settings, stop)
+    if not broker:
+        serve(service, chosen.settings, stop)
+        return 0
+    try:
+        with Broker(chosen.settings.bus) as running:
+            serve(service, chosen.settings.model_copy(update={"bus": running.settings}), stop)
+    except AddressError as error:
+        raise StartError(str(error)) from None
     return 0
 
 
@@ -211,7 +223,7 @@ def install_stop(stop: StopSignal) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: stop.set())
-    lifeline = os.environ.pop(LIFELINE, None)
+    lifeline = os.environ.pop(LIFELINE_ENV, None)
     if lifeline is not None:
         watch_lifeline(int(lifeline), stop.set)
 

@@ -7,8 +7,7 @@ import sys
 
 from services.api.service import ApiService
 from services.api.standalone import run_standalone
-from shared import logs
-from shared.service import StopSignal, add_arguments, guarded, install_stop, options, print_findings, serve
+from shared.service import add_arguments, guarded, options, run_chosen
 
 
 def main() -> int:
@@ -21,16 +20,9 @@ def main() -> int:
     if arguments.model:
         arguments.set.append(f"llm.model={arguments.model}")
     chosen = options(arguments)
-    if chosen.check:
-        print_findings(ApiService.check(chosen.settings))
-        return 0
-    if arguments.standalone:
+    if arguments.standalone and not chosen.check:
         return run_standalone(chosen, arguments.config, arguments.set)
-    logs.configure("api", chosen.log_level)
-    stop = StopSignal()
-    install_stop(stop)
-    serve(ApiService, chosen.settings, stop)
-    return 0
+    return run_chosen(ApiService, chosen)
 
 
 if __name__ == "__main__":

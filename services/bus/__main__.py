@@ -7,19 +7,8 @@ import sys
 from pathlib import Path
 
 from services.bus.service import BusService
-from shared import logs
-from shared.broker import Broker, make_keys
-from shared.endpoints import AddressError
-from shared.service import (
-    StartError,
-    StopSignal,
-    add_arguments,
-    guarded,
-    install_stop,
-    options,
-    print_findings,
-    serve,
-)
+from shared.broker import make_keys
+from shared.service import add_arguments, guarded, options, run_chosen
 
 
 def main() -> int:
@@ -32,20 +21,7 @@ def main() -> int:
         make_keys(arguments.make_keys)
         print(f"Keys are in {arguments.make_keys}: set bus.keys_dir to it; clients need it as well.")
         return 0
-    chosen = options(arguments)
-    if chosen.check:
-        print_findings(BusService.check(chosen.settings))
-        return 0
-    logs.configure("bus", chosen.log_level)
-    stop = StopSignal()
-    install_stop(stop)
-    try:
-        with Broker(chosen.settings.bus) as broker:
-            settings = chosen.settings.model_copy(update={"bus": broker.settings})
-            serve(BusService, settings, stop)
-    except AddressError as error:
-        raise StartError(str(error)) from None
-    return 0
+    return run_chosen(BusService, options(arguments), broker=True)
 
 
 if __name__ == "__main__":

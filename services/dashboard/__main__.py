@@ -7,16 +7,7 @@ from collections.abc import Sequence
 
 from services.dashboard.plain import PlainDashboard
 from shared import logs
-from shared.service import (
-    Options,
-    StartError,
-    StopSignal,
-    guarded,
-    install_stop,
-    parse,
-    print_findings,
-    serve,
-)
+from shared.service import Options, StartError, StopSignal, guarded, install_stop, parse, run_chosen
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,18 +16,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(options: Options) -> int:
-    if options.check:
-        print_findings(PlainDashboard.check(options.settings))
-        return 0
-    plain = options.settings.dashboard.plain
-    if not plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if options.check or options.settings.dashboard.plain:
+        return run_chosen(PlainDashboard, options)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise StartError("The screen has no terminal: use --plain or --headless.")
     logs.configure("dashboard", options.log_level)
     stop = StopSignal()
     install_stop(stop)
-    if plain:
-        serve(PlainDashboard, options.settings, stop)
-        return 0
     from services.dashboard.screen import show  # Textual takes 0.3 s to import; a pipe does not need it
 
     return show(options.settings, stop)

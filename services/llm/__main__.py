@@ -11,19 +11,8 @@ from services.llm.once import answer_once
 from services.llm.outputs import RefusedError
 from services.llm.service import LlmService
 from shared import logs
-from shared.broker import Broker
-from shared.endpoints import AddressError
 from shared.model.errors import ModelError
-from shared.service import (
-    StartError,
-    StopSignal,
-    add_arguments,
-    guarded,
-    install_stop,
-    options,
-    print_findings,
-    serve,
-)
+from shared.service import StartError, add_arguments, guarded, options, run_chosen
 
 
 def main() -> int:
@@ -38,33 +27,17 @@ def main() -> int:
     if arguments.model:
         arguments.set.append(f"llm.model={arguments.model}")
     chosen = options(arguments)
-    if chosen.check:
-        print_findings(LlmService.check(chosen.settings))
-        return 0
-    if arguments.once is not None:
-        logs.configure("llm", "warning")
-        try:
-            return answer_once(
-                chosen.settings.llm, arguments.once, arguments.max_tokens, sys.stdout, sys.stderr
-            )
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise StartError(f"{where} is wrong: {first['msg']}") from None
-        except (ModelError, RefusedError) as error:
-            raise StartError(str(error)) from None
-    logs.configure("llm", chosen.log_level)
-    stop = StopSignal()
-    install_stop(stop)
-    if not arguments.standalone:
-        serve(LlmService, chosen.settings, stop)
-        return 0
+    if chosen.check or arguments.once is None:
+        return run_chosen(LlmService, chosen, broker=arguments.standalone)
+    logs.configure("llm", "warning")
     try:
-        with Broker(chosen.settings.bus) as broker:
-            serve(LlmService, chosen.settings.model_copy(update={"bus": broker.settings}), stop)
-    except AddressError as error:
+        return answer_once(chosen.settings.llm, arguments.once, arguments.max_tokens, sys.stdout, sys.stderr)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise StartError(f"{where} is wrong: {first['msg']}") from None
+    except (ModelError, RefusedError) as error:
         raise StartError(str(error)) from None
-    return 0
 
 
 if __name__ == "__main__":
