@@ -42,14 +42,14 @@ def run() -> list[Figure]:
         return []
     bare_ms: list[float] = []
     latencies_ms: list[float] = []
-    with _bus() as settings, _terminal(_dashboard(settings)) as (process, master):
+    with _bus() as settings, in_terminal(dashboard_command(settings)) as (process, master):
         _read_until(master, partial(_has, b"Akane"), 20.0)
         _read_until(master, lambda _: False, 2.0)
         with _fake_show(settings, "--rate-hz", "1"):
             _read_until(master, partial(_has, b"fake-135m"), 20.0)
             idle = _cpu_percent(process.pid, master, 6.0)
         streaming = ("--rate-hz", str(TOKENS_PER_S), "--words", str(WORDS), "--endless")
-        with _fake_show(settings, *streaming), _terminal([sys.executable, "-c", BARE_INPUT]) as (_, bare):
+        with _fake_show(settings, *streaming), in_terminal([sys.executable, "-c", BARE_INPUT]) as (_, bare):
             _read_until(bare, partial(_has, EMPTY), 20.0)
             _read_until(master, partial(_has, b"w9"), 20.0)
             busy = _cpu_percent(process.pid, master, 3.0)
@@ -114,12 +114,13 @@ def _cpu_percent(pid: int, master: int, seconds: float) -> float:
     return 100 * (after.user + after.system - before.user - before.system) / seconds
 
 
-def _dashboard(settings: BusSettings) -> list[str]:
+def dashboard_command(settings: BusSettings) -> list[str]:
+    """What starts a dashboard on this bus."""
     return [sys.executable, "-m", "services.dashboard", *_addresses(settings)]
 
 
 @contextmanager
-def _terminal(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def in_terminal(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A process in a pseudo-terminal, and the end that a person sits at."""
     import fcntl
     import pty

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from benchmarks.bus import free_ports
-from benchmarks.dashboard import _dashboard, _terminal
+from benchmarks.dashboard import dashboard_command, in_terminal
 from benchmarks.engine import Worker
 from benchmarks.figures import Figure, percentile
 from benchmarks.running_show import Show, running_show
@@ -212,7 +212,7 @@ def _in_show() -> list[Figure]:
     """Her turns while she speaks, with a terminal drawn and this process reading all that a page would."""
     lines = load_toml(QUESTIONS)["lines"]
     rates: list[float] = []
-    with running_show() as show, _terminal(_dashboard(show.bus.settings)) as (_, terminal):
+    with running_show() as show, in_terminal(dashboard_command(show.bus.settings)) as (_, terminal):
         threading.Thread(target=_read_away, args=(terminal,), daemon=True).start()
         for line in lines:
             rates += _turn_rates(show, line)

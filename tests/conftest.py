@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +13,10 @@ import pytest
 from shared.broker import Broker
 from shared.bus import Bus
 from shared.config import BusSettings
+
+# Processes that tests start must not push the logs of real runs out of the checkout's folder.
+_LOGS = tempfile.TemporaryDirectory(prefix="akane-logs-", ignore_cleanup_errors=True)
+os.environ["AKANE_LAUNCHER_LOG_DIR"] = _LOGS.name
 
 ANY_PORT = BusSettings(
     publish="tcp://127.0.0.1:*", subscribe="tcp://127.0.0.1:*", commands="tcp://127.0.0.1:*"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,6 @@ START_S = 60.0
 ANY_PORT = BusSettings(
     publish="tcp://127.0.0.1:*", subscribe="tcp://127.0.0.1:*", commands="tcp://127.0.0.1:*"
 )
-
-
-def until(attempt: Callable[[], Any], timeout_s: float = 20.0) -> Any:
-    """The first true result of `attempt`, which is called again and again (each call takes its time)."""
-    deadline = time.monotonic() + timeout_s
-    while not (result := attempt()):
-        assert time.monotonic() < deadline, "not reached in time"
-    return result
 
 
 def free_ports(count: int) -> list[int]:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
-from door_helpers import ANY_PORT, Running, client_of, settings_for, until, url_of
+from door_helpers import ANY_PORT, Running, client_of, settings_for, url_of
+from waiting import until_true
 
 from services.api.__main__ import main
 from services.api.access import Rules, judge
@@ -73,7 +74,7 @@ def keyed(tiny: Any) -> Iterator[str]:
         services.start(LlmService, settings)
         opened, _ = services.start(ApiService, settings)
         with client_of(url_of(opened), key="sesame") as client:
-            until(lambda: client.models.list().data)
+            until_true(lambda: client.models.list().data)
         yield url_of(opened)
 
 

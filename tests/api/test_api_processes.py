@@ -18,7 +18,8 @@ import openai
 import psutil
 import pytest
 from bad_server import BadServer
-from door_helpers import client_of, free_ports, until
+from door_helpers import client_of, free_ports
+from waiting import until_true
 
 pytest_plugins = ("door_fixtures",)
 
@@ -50,7 +51,7 @@ class Program:
             assert self.process.poll() is None, self.output
             return all(re.search(rf"^{name} +ready in", self.output, re.MULTILINE) for name in names)
 
-        until(ready, START_S)
+        until_true(ready, START_S)
 
     def child(self, name: str) -> psutil.Process:
         children = psutil.Process(self.process.pid).children()
@@ -103,7 +104,7 @@ def ready_client(port: int) -> openai.OpenAI:
             return bool(client.models.list().data)
         return False
 
-    until(listed, START_S)
+    until_true(listed, START_S)
     return client
 
 
@@ -134,7 +135,7 @@ def test_the_launcher_runs_bus_llm_and_api(
                 return answer(client)
             return None
 
-        assert until(answered_again, START_S) == said
+        assert until_true(answered_again, START_S) == said
     show.process.send_signal(signal.SIGTERM)
     assert show.process.wait(20) == 0
 
@@ -195,5 +196,5 @@ def test_check_prints_what_the_launcher_reads(
 ) -> None:
     check = program("-m", "services.api", "--check", *settings(port, tiny, tmp_path))
     assert check.process.wait(30) == 0
-    until(lambda: "\n" in check.output)
+    until_true(lambda: "\n" in check.output)
     assert json.loads(check.output)["detail"] == f"http://127.0.0.1:{port}/v1"

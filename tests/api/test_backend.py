@@ -10,7 +10,8 @@ from typing import Any
 import openai
 import pytest
 from bad_server import BadServer
-from door_helpers import ANY_PORT, Running, client_of, settings_for, until, url_of
+from door_helpers import ANY_PORT, Running, client_of, settings_for, url_of
+from waiting import until_true
 
 from services.api.service import ApiService
 from services.llm.backend import Backend, check_backend
@@ -60,7 +61,7 @@ class Driven:
             ends = [one for one in self.outputs if isinstance(one, Ended) and one.request.generation == name]
             return ends[0] if ends else None
 
-        end: Ended = until(found)
+        end: Ended = until_true(found)
         return end
 
 
@@ -133,7 +134,7 @@ def test_silence_has_an_end(bad: BadServer, model: str) -> None:
 def test_who_is_cancelled_hangs_up(bad: BadServer, model: str) -> None:
     driven = Driven(bad.url, backend_model=model)
     driven.ask("a")
-    until(lambda: (driven.look(), bad.requests)[1])
+    until_true(lambda: (driven.look(), bad.requests)[1])
     (end,) = driven.backend.cancel(lambda one: one.generation == "a")
     assert end.reason == "cancelled"
     assert bad.hung_up.wait(10)
@@ -218,7 +219,7 @@ def test_a_server_that_comes_late_is_found(bad: BadServer, monkeypatch: pytest.M
     driven = Driven("http://127.0.0.1:1/v1")
     assert "cannot be reached" in driven.backend.trouble
     driven.backend._server = Driven(bad.url).backend._server
-    until(lambda: (driven.look(), not driven.backend.trouble)[1])
+    until_true(lambda: (driven.look(), not driven.backend.trouble)[1])
     driven.ask("a")
     assert driven.ended("a").text == "Hello you"
 
@@ -235,7 +236,7 @@ def second(url: str) -> Iterator[tuple[Running, str]]:
         chained.start(LlmService, settings.model_copy(update={"llm": llm}))
         opened, _ = chained.start(ApiService, settings)
         with client_of(url_of(opened)) as client:
-            until(lambda: client.models.list().data)
+            until_true(lambda: client.models.list().data)
         yield chained, url_of(opened)
 
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
-from door_helpers import Running, until
+from door_helpers import Running
+from waiting import until_true
 
 from shared.bus import Bus, Message
 from shared.events import Finished, Token
@@ -73,9 +74,9 @@ def test_who_hangs_up_while_he_waits_in_line_loses_his_place(
     def queued() -> bool:
         return "akane_llm_generations_queued 1" in client.get(metrics, cast_to=str)
 
-    until(queued)
+    until_true(queued)
     connection.close()
-    until(lambda: not queued())
+    until_true(lambda: not queued())
     for stream in running:
         stream.close()
     assert {ending.reason for ending in endings(bus, 4)} <= {"cancelled", "length"}

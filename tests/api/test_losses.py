@@ -9,7 +9,8 @@ from typing import Any
 
 import openai
 import pytest
-from door_helpers import ANY_PORT, Running, client_of, settings_for, until, url_of
+from door_helpers import ANY_PORT, Running, client_of, settings_for, url_of
+from waiting import until_true
 
 from services.api import reading, service
 from services.api.service import ApiService
@@ -94,7 +95,7 @@ def door() -> Iterator[Callable[[Script], tuple[openai.OpenAI, FakeLlm]]]:
             stack.callback(llm.die)
             opened, _ = running.start(ApiService, settings_for(""))
             client = stack.enter_context(client_of(url_of(opened)))
-            until(lambda: client.models.list().data)
+            until_true(lambda: client.models.list().data)
             return client, llm
 
         start.broker = broker.settings  # type: ignore[attr-defined]
@@ -120,7 +121,7 @@ def test_lost_pieces_are_fetched_again(door: Any) -> None:
             break
     assert text == ENDING["text"]
     stream.close()
-    until(lambda: client.models.list().data and llm.cancelled)
+    until_true(lambda: client.models.list().data and llm.cancelled)
 
 
 def test_the_ending_fills_what_is_missing(door: Any) -> None:
@@ -163,7 +164,7 @@ def test_a_silent_llm_is_given_up_and_told(door: Any, monkeypatch: pytest.Monkey
     client, llm = door(lambda llm, generation: llm.say(generation, 0))
     with pytest.raises(openai.InternalServerError, match="fallen silent"):
         ask(client)
-    until(lambda: client.models.list().data and llm.cancelled)
+    until_true(lambda: client.models.list().data and llm.cancelled)
 
 
 def test_an_llm_that_dies_ends_its_streams_and_a_new_one_answers(door: Any) -> None:
@@ -187,7 +188,7 @@ def test_an_llm_that_dies_ends_its_streams_and_a_new_one_answers(door: Any) -> N
             return ask(client)
         return None
 
-    assert until(answered) == ENDING["text"]
+    assert until_true(answered) == ENDING["text"]
     successor.die()
 
 
@@ -238,4 +239,4 @@ def test_a_door_that_closes_ends_its_streams(door: Any) -> None:
             bus.request(ServiceStop(), target="api")
         with pytest.raises(openai.APIError, match="The door is closing"):
             list(stream)
-    until(lambda: llm.cancelled)
+    until_true(lambda: llm.cancelled)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
-from door_helpers import until
+from waiting import until_true
 
 pytest_plugins = ("door_fixtures",)
 
@@ -153,7 +153,7 @@ def test_the_queue_is_finite_and_frees_itself(client: openai.OpenAI) -> None:
         return None
 
     try:
-        refused = until(one_more)
+        refused = until_true(one_more)
         assert "are waiting already" in str(refused)
         assert refused.response.headers["retry-after"] == "1"
         assert len(streams) >= 5
@@ -167,4 +167,4 @@ def test_the_queue_is_finite_and_frees_itself(client: openai.OpenAI) -> None:
         except openai.RateLimitError:
             return False
 
-    until(answered_again)
+    until_true(answered_again)

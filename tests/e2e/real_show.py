@@ -15,11 +15,11 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
+from waiting import gone, until_true
 
 from shared.bus import Bus, Message
 from shared.commands import Submit
@@ -27,23 +27,6 @@ from shared.config import ROOT, BusSettings
 from shared.events import Processes, ProcessInfo, TurnState
 
 START_S = 60.0
-
-
-def until(done: Callable[[], Any], what: Callable[[], str], timeout_s: float) -> Any:
-    """Poll until `done()` is true and return that; the deadline is for failure only."""
-    deadline = time.monotonic() + timeout_s
-    while not (result := done()):
-        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what()}"
-        time.sleep(0.02)
-    return result
-
-
-def gone(pid: int) -> bool:
-    """No such process, or only its entry waits for a parent that does not care."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 class Show:
@@ -134,10 +117,10 @@ class Show:
             self.note_processes()
             return self.launcher.poll() is not None
 
-        until(
+        until_true(
             ended,
-            lambda: f"the end of the launcher; it said {self.output[-500:]!r} {self.chatter!r}",
             timeout_s,
+            lambda: f"the end of the launcher; it said {self.output[-500:]!r} {self.chatter!r}",
         )
         return int(self.launcher.returncode)
 
@@ -171,8 +154,8 @@ class Show:
             wanted = names or tuple(rows)
             return rows if rows and all(rows[name].state == "ready" for name in wanted) else None
 
-        rows: dict[str, ProcessInfo] = until(
-            ready, lambda: f"{names or 'all'} ready; {self.chatter}", timeout_s
+        rows: dict[str, ProcessInfo] = until_true(
+            ready, timeout_s, lambda: f"{names or 'all'} ready; {self.chatter}"
         )
         return rows
 
@@ -191,15 +174,15 @@ class Show:
                     return state if state.phase in phases else None
             return None
 
-        found: TurnState = until(reached, lambda: f"turn of {message_id} {phases}", timeout_s)
+        found: TurnState = until_true(reached, timeout_s, lambda: f"turn of {message_id} {phases}")
         return found
 
     def until_output(self, pattern: str, timeout_s: float = START_S, start: int = 0) -> re.Match[str]:
         """The first match of `pattern` in the output from `start` on."""
-        found: re.Match[str] = until(
+        found: re.Match[str] = until_true(
             lambda: re.search(pattern, self.output[start:], re.DOTALL),
-            lambda: f"{pattern} in the output; {self.output[-800:]!r} {self.chatter!r}",
             timeout_s,
+            lambda: f"{pattern} in the output; {self.output[-800:]!r} {self.chatter!r}",
         )
         return found
 

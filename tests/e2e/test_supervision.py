@@ -9,6 +9,7 @@ import time
 
 import pytest
 from real_show import shows
+from waiting import until_true
 
 from shared.bus import CommandError
 from shared.commands import Restart, StopShow
@@ -80,10 +81,7 @@ def test_a_killed_launcher_leaves_no_orphan(start):
     show.note_processes()
     os.kill(show.launcher.pid, signal.SIGKILL)
     show.launcher.wait()
-    deadline = time.monotonic() + 8
-    while show.survivors():
-        assert time.monotonic() < deadline, "orphans"
-        time.sleep(0.05)
+    until_true(lambda: not show.survivors(), 8, lambda: "orphans left")
 
 
 def test_a_second_launcher_is_told_who_holds_the_ports(start):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import gone, until_true
 
 from shared.lifecycle import Lifecycle
 from shared.process import LIFELINE_ENV, Lifeline, Process, Spec, last_line
@@ -38,21 +39,6 @@ NODES = {
 }
 
 
-def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
-    """Poll until true; the deadline is for failure only."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 @pytest.fixture
 def lifeline() -> Iterator[Lifeline]:
     line = Lifeline()
@@ -74,69 +60,69 @@ def start(tmp_path: Path, lifeline: Lifeline) -> Iterator[Callable[[str], Proces
     for process in started:
         if process.poll() is None:
             process.kill()
-            until(lambda: process.poll() is not None)  # noqa: B023
+            until_true(lambda: process.poll() is not None)  # noqa: B023
 
 
 def test_a_crash_leaves_its_code_and_last_words(start):
     process = start("crashes")
-    until(lambda: process.poll() is not None)
+    until_true(lambda: process.poll() is not None)
     assert (process.poll(), process.last_line()) == (3, "the disk is on fire")
 
 
 def test_last_words_are_those_of_this_start_and_of_a_record_its_message(start):
     first = start("crashes")
-    until(lambda: first.poll() is not None)
+    until_true(lambda: first.poll() is not None)
     second = start("crashes")
     assert second.last_line() in ("", "the disk is on fire")
-    until(lambda: second.poll() is not None)
+    until_true(lambda: second.poll() is not None)
     process = start("bad_config")
-    until(lambda: process.poll() is not None)
+    until_true(lambda: process.poll() is not None)
     assert (process.poll(), process.last_line()) == (2, "There is no model x.")
 
 
 def test_sigterm_may_be_ignored_but_not_the_kill(start):
     process = start("ignores_term")
-    until(lambda: process.last_line() == "up")
+    until_true(lambda: process.last_line() == "up")
     process.terminate()
     assert process.poll() is None
     process.kill()
-    until(lambda: process.poll() == -signal.SIGKILL)
+    until_true(lambda: process.poll() == -signal.SIGKILL)
 
 
 def test_the_kill_takes_the_whole_group(start):
     process = start("has_child")
-    until(process.last_line)
+    until_true(process.last_line)
     grandchild = int(process.last_line())
     process.kill()
-    until(lambda: process.poll() is not None and gone(grandchild))
+    until_true(lambda: process.poll() is not None and gone(grandchild))
 
 
 def test_what_a_finished_process_left_behind_is_ended(start):
     process = start("leaves_child")
-    until(lambda: process.poll() is not None)
-    until(lambda: gone(int(process.last_line())))
+    until_true(lambda: process.poll() is not None)
+    until_true(lambda: gone(int(process.last_line())))
 
 
 def test_a_killed_process_leaves_no_zombie(start):
     process = start("hangs")
-    until(lambda: process.last_line() == "up")
+    until_true(lambda: process.last_line() == "up")
     os.kill(process.pid, signal.SIGKILL)
-    until(lambda: process.poll() is not None)
+    until_true(lambda: process.poll() is not None)
     assert not psutil.pid_exists(process.pid)
 
 
 def test_a_stopped_process_dies_of_the_kill_all_the_same(start):
     process = start("hangs")
-    until(lambda: process.last_line() == "up")
+    until_true(lambda: process.last_line() == "up")
     os.kill(process.pid, signal.SIGSTOP)
-    until(process.suspended)
+    until_true(process.suspended)
     process.kill()
-    until(lambda: process.poll() == -signal.SIGKILL)
+    until_true(lambda: process.poll() == -signal.SIGKILL)
 
 
 def test_a_hundred_megabytes_of_log_block_nobody(start, tmp_path):
     process = start("floods")
-    until(lambda: process.poll() is not None, 60)
+    until_true(lambda: process.poll() is not None, 60)
     log = tmp_path / "floods.log"
     assert log.stat().st_size > 100_000_000
     begun = time.perf_counter()
@@ -146,16 +132,16 @@ def test_a_hundred_megabytes_of_log_block_nobody(start, tmp_path):
 
 def test_the_lifeline_ends_when_its_owner_does(start, lifeline):
     process = start("watches_lifeline")
-    until(lambda: process.last_line() == "up")
+    until_true(lambda: process.last_line() == "up")
     assert process.poll() is None
     lifeline.close()
-    until(lambda: process.poll() == 0)
+    until_true(lambda: process.poll() == 0)
 
 
 def test_children_hold_neither_the_terminal_nor_standard_input(start):
     process = start("reads_stdin")
     assert os.getsid(process.pid) != os.getsid(0)
-    until(lambda: process.poll() is not None)
+    until_true(lambda: process.poll() is not None)
     assert process.last_line() == "''"
 
 
@@ -182,13 +168,13 @@ def test_the_supervisor_repairs_real_processes(start):
         turn()
         return supervisor.processes[name].state == state
 
-    until(lambda: seen("bad_config", "failed"))
+    until_true(lambda: seen("bad_config", "failed"))
     assert supervisor.processes["bad_config"].detail == "There is no model x."
-    until(lambda: seen("crashes", "backoff") and len(children["crashes"]) > 1)
+    until_true(lambda: seen("crashes", "backoff") and len(children["crashes"]) > 1)
     os.kill(children["hangs"][0].pid, signal.SIGKILL)
-    until(lambda: turn() is None and len(children["hangs"]) > 1 and seen("hangs", "ready"))
+    until_true(lambda: turn() is None and len(children["hangs"]) > 1 and seen("hangs", "ready"))
     supervisor.stop([])
-    until(lambda: supervisor.poll() is not None and supervisor.stopped)
+    until_true(lambda: supervisor.poll() is not None and supervisor.stopped)
     assert all(gone(child.pid) for started in children.values() for child in started)
 
 
