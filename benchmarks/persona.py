@@ -17,7 +17,7 @@ from services.director.blocklist import load_blocklist
 from services.director.gate import Gate
 from services.director.inputs import Answered, Arrived, Input, PresenceChanged
 from services.director.memory import Memory
-from services.director.persona import Persona, load_persona
+from shared.persona import Persona, load_persona
 from services.director.turns import Turns
 from services.llm.generation import Ended, Piece
 from services.llm.inference import Inference

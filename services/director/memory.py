@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from services.director.persona import Persona, as_line
 from shared.commands import ChatTurn
 from shared.events import ChatMessage, ChatRetracted
-from shared.sanitize import clean_name, clean_text
+from shared.persona import Persona, cleaned_line
+from shared.sanitize import clean_name
 
-PROMPT_CHARS = 600
-"""Of one viewer's message; more would push everything else out of a small model's context."""
 RECENT_REPLIES = 20
 """Her last replies, kept for the gate: a small model falls into saying the same thing again and again."""
 
@@ -95,4 +93,4 @@ def covers(retracted: ChatRetracted, message: ChatMessage) -> bool:
 
 
 def _line(message: ChatMessage) -> str:
-    return as_line(clean_name(message.author), clean_text(message.text, PROMPT_CHARS))
+    return cleaned_line(message.author, message.text)

@@ -24,7 +24,7 @@ from services.director.inputs import (
     Tick,
 )
 from services.director.memory import Memory
-from services.director.persona import load_persona, persona_path
+from shared.persona import load_persona, persona_path
 from services.director.presence import Presences
 from services.director.turns import Turns
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost

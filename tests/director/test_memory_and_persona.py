@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.director.memory import PROMPT_CHARS, Memory
+from services.director.memory import Memory
 from services.director.mood import mood_of, take_tags
-from services.director.persona import load_persona
+from shared.persona import PROMPT_CHARS, load_persona
 from services.director.presence import Presences
 from shared.config import ConfigError
 from shared.events import ChatMessage, ChatRetracted, Health, Processes, ProcessInfo

@@ -8,8 +8,11 @@ from pydantic import Field
 
 from shared.commands import ChatTurn
 from shared.config import ROOT, ConfigError, Section, load_toml, validate
+from shared.sanitize import clean_name, clean_text
 
 PERSONAS = ROOT / "configs" / "personas"
+PROMPT_CHARS = 600
+"""Of one viewer's message; more would push everything else out of a small model's context."""
 
 
 class Sampling(Section):
@@ -48,10 +51,10 @@ class Persona(Section):
     sampling: Sampling = Sampling()
     example: list[Example] = []
 
-    def pinned(self) -> list[ChatTurn]:
-        """The head of every prompt: instructions, then the examples as past turns."""
-        turns = [ChatTurn(role="system", content=self.system.strip())]
-        for example in self.example:
+    def pinned(self, memory: str = "", examples: bool = True) -> list[ChatTurn]:
+        """The head of every prompt: instructions and what she remembers, then the examples as past turns."""
+        turns = [ChatTurn(role="system", content=with_memory(self.system.strip(), memory))]
+        for example in self.example if examples else ():
             turns.append(ChatTurn(role="user", content=as_line(example.author, example.says)))
             turns.append(ChatTurn(role="assistant", content=example.reply))
         return turns
@@ -60,6 +63,16 @@ class Persona(Section):
 def as_line(author: str, text: str) -> str:
     """How a viewer's message stands in the prompt: with the name, unless it is the person at the keyboard."""
     return text if author == "you" else f"{author}: {text}"
+
+
+def cleaned_line(author: str, text: str) -> str:
+    """`as_line` of a name and a text that may be hostile."""
+    return as_line(clean_name(author), clean_text(text, PROMPT_CHARS))
+
+
+def with_memory(system: str, memory: str) -> str:
+    """The instructions, and what she knows of these viewers from earlier days as their last line."""
+    return f"{system}\nYou remember: {memory}" if memory else system
 
 
 def persona_path(name: str) -> Path:

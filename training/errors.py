@@ -1,0 +1,7 @@
+"""The one exception of training."""
+
+from __future__ import annotations
+
+
+class TrainingError(Exception):
+    """One clear sentence: what is wrong with the data, the arguments or the run, and what to do about it."""

@@ -1,0 +1,147 @@
+"""The loop of every kind of training: steps, held-out loss, best weights, checkpoints, an end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from training import checkpoints
+from training.distributed import World, sum_gradients
+from training.errors import TrainingError
+from training.optimiser import set_rate
+from training.progress import CsvLog, Display
+
+Batch = TypeVar("Batch")
+
+
+@dataclass
+class State:
+    """All that a run is, beside weights and optimiser: data position and random numbers follow from `step`."""
+
+    step: int = 0
+    """Steps done."""
+    tokens: int = 0
+    """Tokens that went through the model, of all ranks."""
+    seconds: float = 0.0
+    """Spent in steps, pauses left out."""
+    best_loss: float = math.inf
+    best_file: str = ""
+    """Weights of the best evaluation, in the run's folder."""
+    worse: int = 0
+    """Evaluations since then."""
+
+
+@dataclass
+class Run(Generic[Batch]):
+    """What is trained, on what, and how."""
+
+    folder: Path
+    world: World
+    parameters: Mapping[str, nn.Parameter]
+    optimiser: torch.optim.Optimizer
+    steps: int
+    rate_at: Callable[[int], float]
+    batches_at: Callable[[int], tuple[Sequence[Batch], int, int]]
+    """For a step: this rank's batches, and the learned tokens and all tokens of all ranks."""
+    loss_of: Callable[[Batch], Tensor]
+    """Sum over the batch's learned tokens, in nats."""
+    evaluate: Callable[[], float]
+    """Held-out loss a token; on every rank the same."""
+    tell: Callable[[State], None]
+    """Called after every evaluation."""
+    described: Mapping[str, Any]
+    """Kept in the checkpoint: whoever takes the run up again must describe it so."""
+    seed: int
+    clip: float
+    evaluate_every: int
+    patience: int
+    """Evaluations without a better loss before the run ends; 0: never."""
+
+
+def resume(run: Run[Any]) -> State:
+    """Where the run's newest checkpoint left off. Raises TrainingError when that was a different run."""
+    checkpoint = checkpoints.newest(run.folder)
+    if checkpoint is None:
+        return State()
+    saved = checkpoints.read_state(checkpoint)
+    described = saved.pop("run", {})
+    for key, value in run.described.items():
+        if described.get(key) != value:
+            raise TrainingError(
+                f"{run.folder} holds a run with {key} = {described.get(key)!r}, not {value!r}: "
+                "go on with the same arguments and data, or give another --out."
+            )
+    checkpoints.restore(checkpoint, run.parameters, run.optimiser)
+    return State(**saved)
+
+
+def fit(run: Run[Batch], state: State, log: CsvLog | None, display: Display) -> State:
+    """Train until the steps are done or held-out loss no longer falls. Raises TrainingError when it is no number."""
+    while state.step < run.steps and not (run.patience and state.worse >= run.patience):
+        began = time.perf_counter()
+        rate = run.rate_at(state.step)
+        loss, norm, n_tokens = _step(run, state.step, rate)
+        took = time.perf_counter() - began
+        state.step += 1
+        state.tokens += n_tokens
+        state.seconds += took
+        tokens_per_s = n_tokens / took
+        row = {"loss": f"{loss:.5f}", "rate": f"{rate:.3g}", "gradient_norm": f"{norm:.4f}"}
+        row |= {"tokens": state.tokens, "tokens_per_s": f"{tokens_per_s:.0f}", "heldout_loss": ""}
+        if state.step % run.evaluate_every == 0 or state.step == run.steps:
+            heldout = run.evaluate()
+            row["heldout_loss"] = f"{heldout:.5f}"
+            _judge(run, state, heldout)
+            if run.world.leads:
+                checkpoints.save(
+                    run.folder, state.step, run.parameters, run.optimiser, {**asdict(state), "run": run.described}
+                )
+            run.world.wait()
+            display.say(f"step {state.step}: held-out loss {heldout:.4f} (best {state.best_loss:.4f})")
+            run.tell(state)
+        if log is not None:
+            log.add(state.step, row)
+        display.step(state.step, f"loss {loss:.3f} · {tokens_per_s:,.0f} tokens/s")
+    return state
+
+
+def _step(run: Run[Batch], step: int, rate: float) -> tuple[float, float, int]:
+    """One update of the weights: mean loss of its learned tokens, gradient norm before clipping, tokens."""
+    # Everything random is a function of the step, so that a run taken up again draws the same numbers.
+    torch.manual_seed((run.seed << 32) + step * run.world.size + run.world.rank)
+    batches, n_learned, n_tokens = run.batches_at(step)
+    set_rate(run.optimiser, rate)
+    run.optimiser.zero_grad(set_to_none=True)
+    total = torch.zeros(())
+    for batch in batches:
+        loss = run.loss_of(batch) / n_learned
+        loss.backward()
+        total += loss.detach().cpu()
+    sum_gradients(run.world, run.parameters.values())
+    mean = float(run.world.sum(total.to(next(iter(run.parameters.values())).device)))
+    norm = float(nn.utils.clip_grad_norm_(run.parameters.values(), run.clip))
+    if not (math.isfinite(mean) and math.isfinite(norm)):
+        raise TrainingError(
+            f"The loss is no longer a number at step {step + 1} (loss {mean}, gradient {norm}): nothing of this "
+            "step was kept; lower the learning rate and go on from the last checkpoint's folder anew."
+        )
+    run.optimiser.step()
+    return mean, norm, n_tokens
+
+
+def _judge(run: Run[Any], state: State, heldout: float) -> None:
+    """Keep the weights if they are the best so far. A held-out loss that is no number never is."""
+    if not heldout < state.best_loss:
+        state.worse += 1
+        return
+    state.best_loss, state.worse = heldout, 0
+    state.best_file = f"best-{state.step:08d}.safetensors"
+    if run.world.leads:
+        checkpoints.write_tensors(run.folder / state.best_file, run.parameters)

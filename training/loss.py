@@ -1,0 +1,59 @@
+"""Cross-entropy over a large vocabulary without keeping its logits: a chunk at a time, gradients made at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHUNK_LOGITS = 1 << 25
+"""Logits held at once: 64 MB in bfloat16, and twice that in float32."""
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        wants_hidden, wants_weight = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
+        compute = hidden.dtype
+        matrix = weight.to(compute)
+        d_hidden = torch.empty_like(hidden) if wants_hidden else None
+        d_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        step = max(1, CHUNK_LOGITS // weight.shape[0])
+        for start in range(0, hidden.shape[0], step):
+            x, goal = hidden[start : start + step], targets[start : start + step, None]
+            logits = F.linear(x, matrix).float()
+            normaliser = logits.logsumexp(-1, keepdim=True)
+            loss += (normaliser - logits.gather(1, goal)).sum()
+            if not (wants_hidden or wants_weight):
+                continue
+            d_logits = logits.sub_(normaliser).exp_()
+            d_logits.scatter_add_(1, goal, torch.full_like(normaliser, -1.0))
+            d_logits = d_logits.to(compute)
+            if d_hidden is not None:
+                torch.mm(d_logits, matrix, out=d_hidden[start : start + step])
+            if d_weight is not None:
+                d_weight += d_logits.T @ x
+        ctx.gradients = (d_hidden, d_weight)
+        ctx.weight_dtype = weight.dtype
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        d_hidden, d_weight = ctx.gradients
+        return (
+            None if d_hidden is None else d_hidden * grads[0].to(d_hidden.dtype),
+            None if d_weight is None else (d_weight * grads[0]).to(ctx.weight_dtype),
+            None,
+        )
+
+
+def summed_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Sum over positions of -log p(target), in nats.
+
+    `hidden` is (N, n_embd) after the last norm, `weight` (vocab_size, n_embd), `targets` (N,). Logits are
+    computed in hidden's dtype, the rest in float32. The gradient is softmax - onehot, made in the forward pass.
+    """
+    return _CrossEntropy.apply(hidden, weight, targets)

@@ -1,0 +1,120 @@
+"""Many conversations in one row without padding: their common head is computed once, none sees another."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os.path import commonprefix
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from shared.model.gpt import Step
+from shared.model.rotary import RotaryEmbedding
+from training.rendering import Sample
+
+
+@dataclass(frozen=True)
+class Row:
+    """One forward pass: the head, then what follows it in each conversation, one behind the other."""
+
+    ids: tuple[int, ...]
+    head: int
+    """Tokens that all conversations begin with."""
+    lengths: tuple[int, ...]
+    """Tokens of each conversation behind the head."""
+    predictors: tuple[int, ...]
+    """Places in the row whose next token is learned …"""
+    targets: tuple[int, ...]
+    """… and that token."""
+
+
+def make_row(samples: Sequence[Sample]) -> Row:
+    """Join samples. Their common beginning is shared up to the first token that any of them learns."""
+    shared = min(
+        len(commonprefix([sample.ids for sample in samples])),
+        # The place before a learned token predicts it, differently in each conversation: it stays out of the head.
+        *(sample.learned[0][0] - 1 for sample in samples),
+    )
+    head = max(0, shared) if len(samples) > 1 else 0
+    ids, lengths = list(samples[0].ids[:head]), []
+    predictors: list[int] = []
+    targets: list[int] = []
+    for sample in samples:
+        offset = len(ids) - head
+        for start, end in sample.learned:
+            predictors += range(offset + start - 1, offset + end - 1)
+            targets += sample.ids[start:end]
+        ids += sample.ids[head:]
+        lengths.append(len(sample.ids) - head)
+    return Row(tuple(ids), head, tuple(lengths), tuple(predictors), tuple(targets))
+
+
+def plan_rows(samples: Sequence[Sample], max_tokens: int) -> list[Row]:
+    """Distribute samples over rows of at most `max_tokens`, those that share the longest heads together.
+
+    A sample longer than that gets a row of its own.
+    """
+    rows: list[Row] = []
+    held: list[Sample] = []
+    for sample in sorted(samples, key=lambda one: one.ids):
+        if held and len(make_row([*held, sample]).ids) > max_tokens:
+            rows.append(make_row(held))
+            held = []
+        held.append(sample)
+    if held:
+        rows.append(make_row(held))
+    return rows
+
+
+def shuffled(count: int, seed: str) -> list[int]:
+    """0 … count-1 in an order that only the seed decides."""
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    return order
+
+
+class RowStep(Step):
+    """Rotary rows and attention of one `Row`: positions begin anew behind the head in each conversation."""
+
+    __slots__ = ("head", "masks", "spans")
+
+    def __init__(self, rotary: RotaryEmbedding, row: Row) -> None:
+        self.cache, self.rows, self.mask = None, (), None
+        device = rotary.cos.device
+        positions = [torch.arange(row.head)]
+        self.head = row.head
+        self.spans: list[tuple[int, int]] = []
+        self.masks: list[Tensor | None] = []
+        start = row.head
+        for length in row.lengths:
+            positions.append(torch.arange(row.head, row.head + length))
+            self.spans.append((start, start + length))
+            start += length
+            seen = torch.ones(length, row.head + length, dtype=torch.bool, device=device).tril(row.head)
+            self.masks.append(seen if row.head else None)
+        at = torch.cat(positions).to(device)
+        self.cos, self.sin = rotary.cos[at][None, None], rotary.sin[at][None, None]
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Every conversation sees the head and itself; q is (1, n_head, N, head_size), and so is the result."""
+        pieces: list[Tensor] = []
+        k_head, v_head = k[:, :, : self.head], v[:, :, : self.head]
+        if self.head:
+            pieces.append(
+                F.scaled_dot_product_attention(
+                    q[:, :, : self.head], k_head, v_head, is_causal=True, enable_gqa=True
+                )
+            )
+        for (start, end), mask in zip(self.spans, self.masks, strict=True):
+            keys, values = k[:, :, start:end], v[:, :, start:end]
+            if mask is not None:
+                keys, values = torch.cat((k_head, keys), 2), torch.cat((v_head, values), 2)
+            pieces.append(
+                F.scaled_dot_product_attention(
+                    q[:, :, start:end], keys, values, attn_mask=mask, is_causal=mask is None, enable_gqa=True
+                )
+            )
+        return torch.cat(pieces, 2)
