@@ -274,17 +274,8 @@ def wanted_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "emb_norm.weight", (width,)
     if not config.tied_head:
         yield "lm_head.weight", (config.vocab_size, width)
-    leaves: dict[str, tuple[int, ...]] = {
-        "ln_1.weight": (width,),
-        "ln_2.weight": (width,),
-        "attn.c_q.weight": (query, width),
-        "attn.c_k.weight": (kv, width),
-        "attn.c_v.weight": (kv, width),
-        "attn.c_proj.weight": (width, query),
-        "mlp.w1.weight": (config.hidden_size, width),
-        "mlp.w2.weight": (config.hidden_size, width),
-        "mlp.c_proj.weight": (width, config.hidden_size),
-    }
+    leaves: dict[str, tuple[int, ...]] = {"ln_1.weight": (width,), "ln_2.weight": (width,)}
+    leaves |= {f"{name}.weight": shape for name, shape in config.linear_shapes.items()}
     if config.qkv_bias:
         leaves |= {"attn.c_q.bias": (query,), "attn.c_k.bias": (kv,), "attn.c_v.bias": (kv,)}
     if config.qk_norm != "none":
