@@ -11,6 +11,8 @@ from shared.config import ROOT, ConfigError, Section, load_toml, validate
 from shared.sanitize import clean_name, clean_text
 
 PERSONAS = ROOT / "configs" / "personas"
+TAGS_WANTED = "You begin each sentence with your mood in square brackets, like [happy]."
+"""Last line of the instructions for a model that has learned to write mood tags."""
 PROMPT_CHARS = 600
 """Of one viewer's message; more would push everything else out of a small model's context."""
 
@@ -51,9 +53,10 @@ class Persona(Section):
     sampling: Sampling = Sampling()
     example: list[Example] = []
 
-    def pinned(self, memory: str = "", examples: bool = True) -> list[ChatTurn]:
+    def pinned(self, memory: str = "", examples: bool = True, tags: bool = False) -> list[ChatTurn]:
         """The head of every prompt: instructions and what she remembers, then the examples as past turns."""
-        turns = [ChatTurn(role="system", content=with_memory(self.system.strip(), memory))]
+        system = self.system.strip() + (f"\n{TAGS_WANTED}" if tags else "")
+        turns = [ChatTurn(role="system", content=with_memory(system, memory))]
         for example in self.example if examples else ():
             turns.append(ChatTurn(role="user", content=as_line(example.author, example.says)))
             turns.append(ChatTurn(role="assistant", content=example.reply))

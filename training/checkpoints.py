@@ -75,8 +75,8 @@ def restore(
 ) -> None:
     """Set weights and optimiser to what they were, bit by bit. Raises TrainingError."""
     try:
-        weights = load_file(checkpoint / "weights.safetensors")
-        moments = load_file(checkpoint / "optimiser.safetensors")
+        weights = read_tensors(checkpoint / "weights.safetensors")
+        moments = read_tensors(checkpoint / "optimiser.safetensors")
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(weights[name])
@@ -84,7 +84,7 @@ def restore(
                     key: moments[f"{name}/{key}"].to("cpu" if key == "step" else parameter.device)
                     for key in ("step", "exp_avg", "exp_avg_sq")
                 }
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError) as error:
         raise _damaged(checkpoint, error) from None
 
 
@@ -95,6 +95,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     save_file(own, part)
     _sync(part)
     os.replace(part, path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """What `write_tensors` wrote. Raises TrainingError."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(path, error) from None
 
 
 def _optimiser_tensors(

@@ -37,6 +37,8 @@ class Dialogue(BaseModel):
     viewers: list[str] = []
     memory: str = ""
     """What she knows of these viewers from earlier days."""
+    tagged: bool = False
+    """Whether her sentences begin with mood tags; her instructions then ask for them."""
     turns: list[Turn]
 
     @model_validator(mode="after")
@@ -104,7 +106,7 @@ def messages(dialogue: Dialogue, persona: Persona | None, examples: bool) -> tup
     Without a persona (general chat, mixed in) there is no head. `examples` puts the persona's worked examples
     into it.
     """
-    head = persona.pinned(dialogue.memory, examples) if persona is not None else []
+    head = persona.pinned(dialogue.memory, examples, dialogue.tagged) if persona is not None else []
     turns = [{"role": turn.role, "content": turn.content} for turn in head]
     for turn in dialogue.turns:
         content = cleaned_line(turn.author, turn.content) if turn.role == "user" else turn.content

@@ -95,19 +95,21 @@ def fit(run: Run[Batch], state: State, log: CsvLog | None, display: Display) -> 
         tokens_per_s = n_tokens / took
         row = {"loss": f"{loss:.5f}", "rate": f"{rate:.3g}", "gradient_norm": f"{norm:.4f}"}
         row |= {"tokens": state.tokens, "tokens_per_s": f"{tokens_per_s:.0f}", "heldout_loss": ""}
-        if state.step % run.evaluate_every == 0 or state.step == run.steps:
+        due = state.step % run.evaluate_every == 0 or state.step == run.steps
+        if due:
             heldout = run.evaluate()
             row["heldout_loss"] = f"{heldout:.5f}"
             _judge(run, state, heldout)
+        # Before the checkpoint: rows behind it are dropped when the run is taken up again, lost ones are not found.
+        if log is not None:
+            log.add(state.step, row)
+        if due:
             if run.world.leads:
-                checkpoints.save(
-                    run.folder, state.step, run.parameters, run.optimiser, {**asdict(state), "run": run.described}
-                )
+                kept = {**asdict(state), "run": run.described}
+                checkpoints.save(run.folder, state.step, run.parameters, run.optimiser, kept)
             run.world.wait()
             display.say(f"step {state.step}: held-out loss {heldout:.4f} (best {state.best_loss:.4f})")
             run.tell(state)
-        if log is not None:
-            log.add(state.step, row)
         display.step(state.step, f"loss {loss:.3f} · {tokens_per_s:,.0f} tokens/s")
     return state
 

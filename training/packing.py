@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os.path import commonprefix
@@ -11,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shared.model.gpt import Step
+from shared.model.gpt import GPT, Step
 from shared.model.rotary import RotaryEmbedding
+from training.loss import summed_cross_entropy
 from training.rendering import Sample
 
 
@@ -69,13 +69,6 @@ def plan_rows(samples: Sequence[Sample], max_tokens: int) -> list[Row]:
     return rows
 
 
-def shuffled(count: int, seed: str) -> list[int]:
-    """0 … count-1 in an order that only the seed decides."""
-    order = list(range(count))
-    random.Random(seed).shuffle(order)
-    return order
-
-
 class RowStep(Step):
     """Rotary rows and attention of one `Row`: positions begin anew behind the head in each conversation."""
 
@@ -118,3 +111,19 @@ class RowStep(Step):
                 )
             )
         return torch.cat(pieces, 2)
+
+
+def row_loss(model: GPT, row: Row, autocast: bool = False) -> Tensor:
+    """Sum over the row's learned tokens of -log p, in nats; logits are computed at their places alone.
+
+    `autocast` computes in bfloat16 with float32 weights.
+    """
+    device = model.device
+    tokens = torch.tensor(row.ids, device=device)[None]
+    with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+        hidden = model.hidden(tokens, RowStep(model.rotary, row))[0, torch.tensor(row.predictors, device=device)]
+        hidden = model.transformer["ln_f"](hidden)
+    if autocast:
+        hidden = hidden.bfloat16()
+    head = model.transformer["wte"] if model.lm_head is None else model.lm_head
+    return summed_cross_entropy(hidden, head.weight, torch.tensor(row.targets, device=device))
