@@ -26,6 +26,7 @@ from shared.model.gpt import GPT
 from shared.model.loading import LoadedModel, load_model
 from shared.model.progress import terminal_progress
 from shared.persona import Persona, load_persona
+from training.allocator import keep_freed_memory
 from training.arguments import parse
 from training.checkpoints import newest, read_tensors
 from training.dialogues import Dialogue, dialogue_files, messages, read_dialogues
@@ -208,6 +209,7 @@ def _load(arguments: Arguments, world: World) -> tuple[LoadedModel, bool]:
     # float16 would need its loss scaled.
     in_bfloat16 = wanted == torch.bfloat16
     set_threads(arguments.threads or None)
+    keep_freed_memory()
     with terminal_progress() as progress:
         loaded = load_model(
             arguments.model,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from os.path import commonprefix
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from shared.model.gpt import GPT, Step
 from shared.model.rotary import RotaryEmbedding
+from training.attention import RowAttention
 from training.loss import summed_cross_entropy
 from training.rendering import Sample
 
@@ -72,45 +72,47 @@ def plan_rows(samples: Sequence[Sample], max_tokens: int) -> list[Row]:
 class RowStep(Step):
     """Rotary rows and attention of one `Row`: positions begin anew behind the head in each conversation."""
 
-    __slots__ = ("head", "masks", "spans")
+    __slots__ = ("hidden", "sizes")
 
     def __init__(self, rotary: RotaryEmbedding, row: Row) -> None:
         self.cache, self.rows, self.mask = None, (), None
         device = rotary.cos.device
         positions = [torch.arange(row.head)]
-        self.head = row.head
-        self.spans: list[tuple[int, int]] = []
-        self.masks: list[Tensor | None] = []
-        start = row.head
-        for length in row.lengths:
-            positions.append(torch.arange(row.head, row.head + length))
-            self.spans.append((start, start + length))
-            start += length
-            seen = torch.ones(length, row.head + length, dtype=torch.bool, device=device).tril(row.head)
-            self.masks.append(seen if row.head else None)
+        positions += [torch.arange(row.head, row.head + length) for length in row.lengths]
         at = torch.cat(positions).to(device)
         self.cos, self.sin = rotary.cos[at][None, None], rotary.sin[at][None, None]
+        self.sizes = [row.head, *row.lengths]
+        self.hidden: list[Tensor] = []
+        if device.type == "cpu":
+            self.hidden = [later(size, size + row.head * (i > 0)) for i, size in enumerate(self.sizes)]
+        else:
+            # One call of PyTorch's kernel instead of many small ones.
+            self.mask = dense_mask(self.sizes).to(device)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Every conversation sees the head and itself; q is (1, n_head, N, head_size), and so is the result."""
-        pieces: list[Tensor] = []
-        k_head, v_head = k[:, :, : self.head], v[:, :, : self.head]
-        if self.head:
-            pieces.append(
-                F.scaled_dot_product_attention(
-                    q[:, :, : self.head], k_head, v_head, is_causal=True, enable_gqa=True
-                )
-            )
-        for (start, end), mask in zip(self.spans, self.masks, strict=True):
-            keys, values = k[:, :, start:end], v[:, :, start:end]
-            if mask is not None:
-                keys, values = torch.cat((k_head, keys), 2), torch.cat((v_head, values), 2)
-            pieces.append(
-                F.scaled_dot_product_attention(
-                    q[:, :, start:end], keys, values, attn_mask=mask, is_causal=mask is None, enable_gqa=True
-                )
-            )
-        return torch.cat(pieces, 2)
+        if self.mask is not None:
+            return super().attend(q, k, v)
+        return RowAttention.apply(q, k, v, self.sizes, self.hidden)
+
+
+def later(size: int, seen: int) -> Tensor:
+    """True where one of the last `size` of `seen` tokens would look at a token behind it, (size, seen)."""
+    return torch.ones(size, seen, dtype=torch.bool).triu(seen - size + 1)
+
+
+def dense_mask(sizes: Sequence[int]) -> Tensor:
+    """True where a token may look, (N, N); the first size is the head's, which all see."""
+    total = sum(sizes)
+    mask = torch.zeros(total, total, dtype=torch.bool)
+    start = 0
+    for size in sizes:
+        end = start + size
+        mask[start:end, : sizes[0]] = True
+        mask[start:end, start:end] = ~later(size, size)
+        start = end
+    mask[: sizes[0], : sizes[0]] = ~later(sizes[0], sizes[0])
+    return mask
 
 
 def row_loss(model: GPT, row: Row, autocast: bool = False) -> Tensor:
