@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from services.api.app import make_app
-from services.api.door import Begin, Call, Door, Drop, LlmView
+from services.api.door import Begin, Call, Door, Drop, LlmView, Update
+from services.api.reading import Delta
 from shared.config import ApiSettings
 from shared.events import LlmStats
 
@@ -23,6 +25,7 @@ class Client:
         self._body = json.dumps(body).encode()
         self._steps = steps
         self._has_body = False
+        self.on_leaving: list[Callable[[Update], None]] = []
 
     async def receive(self) -> dict[str, Any]:
         if not self._has_body:
@@ -30,6 +33,9 @@ class Client:
             return {"type": "http.request", "body": self._body, "more_body": False}
         for _ in range(self._steps):
             await asyncio.sleep(0)
+        for deliver in self.on_leaving:
+            deliver(Delta("Hi"))
+        await asyncio.sleep(0)
         return {"type": "http.disconnect"}
 
     async def send(self, message: dict[str, Any]) -> None:
@@ -37,13 +43,16 @@ class Client:
 
 
 def calls_of(body: dict[str, Any], steps: int) -> list[Call]:
-    """What the bus was asked for by a request whose llm accepts and then says nothing."""
+    """What the bus was asked for by a request whose llm accepts, and speaks in the moment that the client goes."""
     calls: list[Call] = []
 
     def call(asked: Call) -> None:
         calls.append(asked)
         if isinstance(asked, Begin):
             asked.deliver(None)
+            client.on_leaving.append(asked.deliver)
+
+    client = Client(body, steps)
 
     async def run() -> None:
         door = Door(call)
@@ -54,7 +63,6 @@ def calls_of(body: dict[str, Any], steps: int) -> list[Call]:
             "type": "http", "method": "POST", "path": "/v1/chat/completions", "raw_path": b"", "query_string": b"",
             "root_path": "", "scheme": "http", "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 1),
         }  # fmt: skip
-        client = Client(body, steps)
         await asyncio.wait_for(app(scope, client.receive, client.send), 10.0)
 
     asyncio.run(run())
