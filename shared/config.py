@@ -60,6 +60,8 @@ class LlmSettings(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     engine: Literal["auto", "native", "torch"] = "auto"
     """`native` is compiled on first use for the CPU; `auto` takes it where it is possible and faster."""
+    quantise: Literal["none", "int8", "int4"] = "none"
+    """Weights in so many bits on PyTorch's path, for cards: a token reads half or a quarter of bfloat16."""
     threads: int = Field(default=0, ge=0, le=256)
     """CPU threads; 0 takes the physical cores."""
     context: int = Field(default=2048, ge=64, le=1_000_000)
