@@ -1,3 +1,5 @@
 """placeholder replaced below"""
+
+
 def save_full(path, loaded, parameters):
     raise NotImplementedError
