@@ -2,9 +2,9 @@
 
     python -m training.evaluate --adapter configs/adapters/akane-135m.safetensors --large MODEL
 
-Every way is one that users get: the native engine where it runs, the persona's own sampling, adapters beside the
-file's own weights. Replies go to `replies.jsonl` in --out for reading. The director, which draws again what breaks a
-rule, is left out: `python -m benchmarks persona` measures with it.
+Every way is one that users get: the native engine where it runs, the persona's own sampling, adapters
+beside the file's own weights. Replies go to `replies.jsonl` in --out for reading. The director, which draws
+again what breaks a rule, is left out: `python -m benchmarks persona` measures with it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def judge(talker: Talker, cases: Sequence[Case], seed: int) -> Iterator[dict[str
 
 
 def table_of(said: Sequence[dict[str, Any]], learned: Sequence[str], keyworded: set[int]) -> dict[str, float]:
-    """What the replies of one way come to; shares are of all replies, `to_the_point` of those with keywords."""
+    """What the replies of one way come to; `to_the_point` is a share of those with keywords."""
     texts = [one["reply"] for one in said]
     asked = [one for one in said if one["case"] in keyworded]
     rules = {

@@ -30,7 +30,7 @@ def perplexity(logits_of: LogitsOf, samples: Sequence[Sample]) -> float:
 
 
 def windows(ids: Sequence[int], first: int) -> list[Sample]:
-    """A long text as samples of at most WINDOW tokens, each headed by the token `first`, all of it learned."""
+    """A long text as samples of at most WINDOW tokens, each headed by the token `first`."""
     parts = [ids[at : at + WINDOW] for at in range(0, len(ids), WINDOW)]
     return [Sample((first, *part), ((1, len(part) + 1),)) for part in parts]
 

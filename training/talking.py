@@ -1,4 +1,4 @@
-"""One reply at a time from a model on its own: the live prompt and sampling, no director, nothing drawn again."""
+"""One reply at a time from a model on its own: the live prompt and sampling, nothing drawn again."""
 
 from __future__ import annotations
 
