@@ -20,11 +20,13 @@ from torch.utils.checkpoint import checkpoint
 
 from shared.config import ROOT, ConfigError, Section
 from shared.model.adapter import NAME, TARGETS, Adapter, AdapterInfo, save_adapter
+from shared.model.checkpoint import save_checkpoint
 from shared.model.device import pick_device, pick_dtype, set_threads
 from shared.model.errors import ModelError
 from shared.model.gpt import GPT
 from shared.model.loading import LoadedModel, load_model
 from shared.model.progress import terminal_progress
+from shared.model.saved_tokenizer import describe_tokenizer
 from shared.persona import Persona, load_persona
 from training.allocator import keep_freed_memory
 from training.arguments import parse
@@ -32,7 +34,6 @@ from training.checkpoints import newest, read_tensors
 from training.dialogues import Dialogue, dialogue_files, messages, read_dialogues
 from training.distributed import World, joined
 from training.errors import TrainingError
-from training.full import save_full
 from training.lora import add_lora, load_values
 from training.loop import Run, State, fit, resume
 from training.mixture import Mixture, split
@@ -129,6 +130,8 @@ def finetune(arguments: Arguments, world: World) -> int:
     loaded, autocast = _load(arguments, world)
     model = loaded.model
     assert isinstance(model, GPT)
+    if arguments.full:
+        describe_tokenizer(loaded.tokenizer)  # refused now rather than after the training
     parameters = _learnable(model, arguments)
     data = _Rendered(loaded, persona, min(arguments.max_tokens, model.config.block_size))
     mixture = Mixture(
@@ -307,7 +310,10 @@ def _save_result(
         load_values(parameters, read_tensors(folder / state.best_file))
     path = folder / f"{arguments.name}.safetensors"
     if arguments.full:
-        save_full(path, loaded, parameters)
+        assert isinstance(loaded.model, GPT)
+        tensors = {name: one.detach().bfloat16() for name, one in parameters.items()}
+        tokenizer = describe_tokenizer(loaded.tokenizer)
+        save_checkpoint(path, loaded.model.config, tensors, tokenizer=tokenizer, **loaded.template.described)
     else:
         info = AdapterInfo(
             name=arguments.name,

@@ -1,5 +1,0 @@
-"""placeholder replaced below"""
-
-
-def save_full(path, loaded, parameters):
-    raise NotImplementedError
