@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.config import ROOT
+from shared.config import ROOT, load_toml
 from training.check_persona import figures, findings, main
 from training.dialogues import Dialogue, dialogue_files, read_dialogues
 from training.persona_rules import RULES
@@ -113,3 +113,12 @@ def test_the_command_says_what_is_wrong(tmp_path: Any, capsys: pytest.CaptureFix
     path.write_text(made("This does not end").model_dump_json() + "\n", encoding="utf-8")
     assert main([str(tmp_path / "none.jsonl")]) == 2
     assert "There are no dialogues at" in capsys.readouterr().err
+
+
+def test_no_held_out_message_stands_in_the_set(dialogues: list[Dialogue]) -> None:
+    """But for a knock at the door, which is always said in the same words."""
+    rows = load_toml(ROOT / "training" / "data" / "heldout" / "messages.toml")["message"]
+    held = [row["text"] for row in rows if row["text"] not in ("", "knock knock")]
+    learned = [turn.content for one in dialogues for turn in one.turns if turn.role == "user"]
+    found = near_duplicates([*held, *learned])
+    assert [(held[a], learned[b - len(held)]) for a, b, _ in found if a < len(held) <= b] == []
