@@ -98,7 +98,7 @@ def table_of(said: Sequence[dict[str, Any]], learned: Sequence[str], keyworded: 
     asked = [one for one in said if one["case"] in keyworded]
     rules = {
         name: sum(name not in one["broken"] for one in (asked if name == "to_the_point" else said))
-        / len(asked if name == "to_the_point" else said)
+        / max(1, len(asked if name == "to_the_point" else said))
         for name in RULES
     }
     form = sum(set(one["broken"]) <= {"to_the_point"} for one in said) / len(said)
@@ -132,7 +132,7 @@ def reading(
     prose = loaded.tokenizer.encode((HELDOUT / "prose.txt").read_text(encoding="utf-8"))
     first = min(loaded.tokenizer.end_ids)
     return {
-        "perplexity of held-out dialogues": perplexity(logits_of, samples),
+        "perplexity of held-out dialogues": perplexity(logits_of, samples) if samples else float("nan"),
         "perplexity of prose": perplexity(logits_of, windows(prose, first)),
     }
 
@@ -149,7 +149,8 @@ def evaluate(way: Way, persona: Persona, cases: Sequence[Case], seeds: int, lear
     said = [one for seed in range(1, seeds + 1) for one in judge(talker, cases, seed)]
     known = [text for dialogue in learned for text in replies(dialogue)]
     keyworded = {case.number for case in cases if case.question.keywords}
-    numbers = table_of(said, known, keyworded) | reading(loaded, persona, way.examples, heldout)
+    numbers = table_of(said, known, keyworded)
+    numbers |= reading(loaded, persona, way.examples, heldout)
     return numbers, [{"way": way.name, **one} for one in said]
 
 
