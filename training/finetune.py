@@ -33,7 +33,7 @@ from training.arguments import parse
 from training.checkpoints import newest, read_tensors
 from training.dialogues import Dialogue, dialogue_files, messages, read_dialogues
 from training.distributed import World, joined
-from training.errors import TrainingError
+from training.errors import Diverged, TrainingError
 from training.lora import add_lora, load_values
 from training.loop import Run, State, fit, resume
 from training.mixture import Mixture, split
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return finetune(arguments, world)
     except (ConfigError, ModelError, TrainingError) as error:
         print(error, file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, Diverged) else 2
     except torch.OutOfMemoryError:
         print("The device has too little memory: lower --row-tokens or add --checkpointing.", file=sys.stderr)
         return 1
@@ -140,8 +140,12 @@ def finetune(arguments: Arguments, world: World) -> int:
         arguments.row_tokens,
         arguments.seed,
     )
-    steps = max(1, round(mixture.steps * arguments.epochs))
     kept = data.fitting(heldout, True)
+    if not mixture.dialogues or not kept:
+        raise TrainingError(
+            f"Too many dialogues are longer than {data.max_tokens} tokens: raise --max-tokens, or shorten them."
+        )
+    steps = max(1, round(mixture.steps * arguments.epochs))
     heldout_rows = mixture.heldout_rows(kept)
     folder.mkdir(parents=True, exist_ok=True)
 

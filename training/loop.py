@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from training import checkpoints
 from training.distributed import World, sum_gradients
-from training.errors import TrainingError
+from training.errors import Diverged, TrainingError
 from training.optimiser import set_rate
 from training.progress import CsvLog, Display
 
@@ -130,9 +130,9 @@ def _step(run: Run[Batch], step: int, rate: float) -> tuple[float, float, int]:
     mean = float(run.world.sum(total.to(next(iter(run.parameters.values())).device)))
     norm = float(nn.utils.clip_grad_norm_(run.parameters.values(), run.clip))
     if not (math.isfinite(mean) and math.isfinite(norm)):
-        raise TrainingError(
-            f"The loss is no longer a number at step {step + 1} (loss {mean}, gradient {norm}): nothing of this "
-            "step was kept; lower the learning rate and go on from the last checkpoint's folder anew."
+        raise Diverged(
+            f"The loss is no longer a number at step {step + 1} (loss {mean}, gradient {norm}): this step was "
+            "not kept. Start again with a lower learning rate."
         )
     run.optimiser.step()
     return mean, norm, n_tokens
