@@ -17,13 +17,13 @@ from services.director.blocklist import load_blocklist
 from services.director.gate import Gate
 from services.director.inputs import Answered, Arrived, Input, PresenceChanged
 from services.director.memory import Memory
-from shared.persona import Persona, load_persona
 from services.director.turns import Turns
 from services.llm.generation import Ended, Piece
 from services.llm.inference import Inference
 from shared.commands import Cancel, Generate
 from shared.config import LlmSettings, load_settings, load_toml
 from shared.events import ChatMessage, Finished, Token, TurnState
+from shared.persona import Persona, load_persona
 
 DATA = Path(__file__).with_name("data")
 UNSEEN = DATA / "persona_questions.toml"

@@ -1,4 +1,4 @@
-"""Which dialogues a step learns from, and under which head: a function of seed and step, so that nothing is stored."""
+"""Which dialogues a step learns from, and under which head: a function of seed and step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Renderer = Callable[[Dialogue, bool, bool], list[Sample]]
 
 @dataclass(frozen=True)
 class Mixture:
-    """Persona dialogues in a new order each epoch, and so many of general chat that it is `replay_share` of all."""
+    """Persona dialogues, in a new order each epoch, with general chat that makes `replay_share` of all."""
 
     dialogues: Sequence[Dialogue]
     replay: Sequence[Dialogue]
@@ -56,9 +56,7 @@ class Mixture:
         return packed(chosen, self.render, self.row_tokens)
 
 
-def packed(
-    chosen: Sequence[tuple[Dialogue, bool, bool]], render: Renderer, row_tokens: int
-) -> list[Row]:
+def packed(chosen: Sequence[tuple[Dialogue, bool, bool]], render: Renderer, row_tokens: int) -> list[Row]:
     """Rows of dialogues under their heads, longest first; only those with equal heads share a row."""
     groups: dict[tuple[bool, ...], list[Sample]] = {}
     for dialogue, persona, examples in chosen:

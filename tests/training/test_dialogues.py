@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training_helpers import DIALOGUES, ROOT, write_dialogues
 
 from services.director.memory import Memory
 from shared.events import ChatMessage
 from shared.model.chat_template import CHATML, ChatTemplate
 from shared.model.tokenizer import byte_tokenizer
 from shared.persona import load_persona
-from training_helpers import DIALOGUES, ROOT, write_dialogues
 from training.dialogues import Dialogue, dialogue_files, messages, read_dialogues
 from training.errors import TrainingError
 from training.rendering import Sample, render
@@ -77,7 +77,10 @@ def test_a_template_that_renders_past_turns_otherwise_is_learned_one_turn_at_a_t
     dialogue = read_dialogues([DIALOGUES])[1]
     template = ChatTemplate(TOKENIZER, THINKING)
     samples = rendered(dialogue, template=template)
-    assert [learned(sample) for sample in samples] == [[dialogue.turns[1].content], [dialogue.turns[3].content]]
+    assert [learned(sample) for sample in samples] == [
+        [dialogue.turns[1].content],
+        [dialogue.turns[3].content],
+    ]
     said, _ = messages(dialogue, PERSONA, False)
     for sample, end in zip(samples, (2, 4), strict=True):
         assert list(sample.ids[: sample.learned[0][0]]) == template.render(said[:end])

@@ -54,8 +54,22 @@ def finish(arguments: list[str], **options: object) -> str:
 def test_an_adapter_is_learned_and_belongs_to_its_base(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = command(tmp_path, model, "--epochs", "8", "--samples", "1", "--lr", "0.01", "--name", "tiny-akane")
-    assert run(*arguments, "--replay", str(DIALOGUES), "--checkpointing", "--dropout", "0.1") == 0
+    arguments = command(
+        tmp_path, model, "--epochs", "8", "--samples", "1", "--lr", "0.01", "--name", "tiny-akane"
+    )
+    assert (
+        run(
+            *arguments,
+            "--replay",
+            str(DIALOGUES),
+            "--checkpointing",
+            "--dropout",
+            "0.1",
+            "--evaluate-every",
+            "8",
+        )
+        == 0
+    )
     log = rows(tmp_path)
     assert [int(row["step"]) for row in log] == list(range(1, len(log) + 1))
     assert float(log[-1]["loss"]) < 0.9 * float(log[0]["loss"])
@@ -71,10 +85,15 @@ def test_an_adapter_is_learned_and_belongs_to_its_base(
 
 
 def test_all_weights_are_learned_into_a_checkpoint(tmp_path: Path, model: Path) -> None:
-    assert run(*command(tmp_path, model, "--epochs", "4", "--full", "--lr", "0.003", "--dtype", "bfloat16")) == 0
+    assert (
+        run(*command(tmp_path, model, "--epochs", "4", "--full", "--lr", "0.003", "--dtype", "bfloat16")) == 0
+    )
     log = rows(tmp_path)
     assert float(log[-1]["loss"]) < float(log[0]["loss"])
-    before, after = load_model(str(model), device="cpu"), load_model(str(tmp_path / "akane.safetensors"), device="cpu")
+    before, after = (
+        load_model(str(model), device="cpu"),
+        load_model(str(tmp_path / "akane.safetensors"), device="cpu"),
+    )
     assert after.model.config == before.model.config
     messages = [{"role": "user", "content": "hé <|im_end|>"}]
     assert after.template.render(messages) == before.template.render(messages)
@@ -86,7 +105,7 @@ def test_all_weights_are_learned_into_a_checkpoint(tmp_path: Path, model: Path) 
 
 
 def test_it_goes_on_bit_by_bit_after_kill_9(tmp_path: Path, model: Path) -> None:
-    more = ("--epochs", "12", "--dropout", "0.1", "--replay", str(DIALOGUES))
+    more = ("--epochs", "6", "--dropout", "0.1", "--replay", str(DIALOGUES))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     reference = start(command(whole, model, *more))
     process = start(command(cut, model, *more))
@@ -147,7 +166,9 @@ def test_it_ends_early_when_held_out_loss_no_longer_falls(tmp_path: Path, model:
     best, at = min(judged)
     assert len(log) == at + 4
     assert len(log) < 40 * 3
-    assert load_adapter(tmp_path / "akane.safetensors").info.metrics["heldout_loss"] == pytest.approx(best, abs=1e-4)
+    assert load_adapter(tmp_path / "akane.safetensors").info.metrics["heldout_loss"] == pytest.approx(
+        best, abs=1e-4
+    )
 
 
 def test_a_loss_that_is_no_number_stops_it(
@@ -204,13 +225,17 @@ def test_a_run_is_neither_overwritten_nor_mixed_with_another(
     assert "add --resume" in capsys.readouterr().err
     assert run(*command(tmp_path, model, "--epochs", "1", "--resume", "--rank", "8")) == 2
     assert "holds a run with rank = 4, not 8" in capsys.readouterr().err
-    other = write_dialogues(tmp_path / "d.jsonl", *map(json.loads, DIALOGUES.read_text("utf-8").splitlines()[:11]))
+    other = write_dialogues(
+        tmp_path / "d.jsonl", *map(json.loads, DIALOGUES.read_text("utf-8").splitlines()[:11])
+    )
     assert run(*command(tmp_path, model, "--epochs", "1", "--resume", "--data", str(other))) == 2
     assert "holds a run with " in capsys.readouterr().err
     assert run(*command(tmp_path, model, "--epochs", "1", "--resume")) == 0
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_checkpoint_is_named(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(*command(tmp_path, model, "--epochs", "1")) == 0
     checkpoint = newest(tmp_path)
     (checkpoint / "weights.safetensors").write_bytes(b"\x05")
