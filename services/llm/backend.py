@@ -156,7 +156,7 @@ class Backend:
 
     def adapt(self, wanted: str) -> tuple[str, int]:
         """Refuses: what that server's model is made of is not ours to change."""
-        raise RefusedError("the model runs on a server elsewhere: load the adapter there", "unsupported")
+        raise RefusedError("the model runs on a server elsewhere: load the adapter there")
 
     def occupancy(self) -> tuple[int, int]:
         """Generations that run and that wait."""
