@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,20 +24,29 @@ from shared.config import BusSettings, LlmSettings, Settings
 from shared.events import LlmStats
 from shared.model.adapter import Adapter, save_adapter
 from shared.model.errors import ModelError
+from shared.model.gpt import GPT
 from shared.model.loading import load_model
 from shared.service import StartError, StopSignal, serve
 
 PROMPT = [(7 * index) % 90 for index in range(40)]
 
 
+MODEL = random_gpt()
+
+
+def fresh() -> GPT:
+    """The same weights, without an adapter."""
+    return copy.deepcopy(MODEL)
+
+
 def alone(adapter: Adapter | None, prompt: list[int] = PROMPT) -> str:
     """What a model that has never had another adapter says."""
-    model = random_gpt()
+    model = fresh()
     model.set_adapter(adapter)
     return letters(list(model.generate(prompt, 10, temperature=0.0)))
 
 
-MINE, OTHER = (random_adapter(random_gpt().config, seed=seed) for seed in (1, 2))
+MINE, OTHER = (random_adapter(MODEL.config, seed=seed) for seed in (1, 2))
 
 
 def test_three_models_say_three_things() -> None:
@@ -44,7 +54,7 @@ def test_three_models_say_three_things() -> None:
 
 
 def test_what_runs_finishes_on_the_adapter_it_began_with_and_what_waits_gets_the_new_one() -> None:
-    engine, _ = engine_of(random_gpt())
+    engine, _ = engine_of(fresh())
     engine.submit(request("before", PROMPT))
     engine.step()
     assert engine.adapt(MINE) == 1
@@ -58,7 +68,7 @@ def test_what_runs_finishes_on_the_adapter_it_began_with_and_what_waits_gets_the
 
 
 def test_an_idle_engine_swaps_at_once_and_the_last_word_counts() -> None:
-    engine, _ = engine_of(random_gpt())
+    engine, _ = engine_of(fresh())
     assert engine.adapt(MINE) == 0
     assert engine.adapter is MINE
     engine.submit(request("a", PROMPT))
@@ -71,7 +81,7 @@ def test_an_idle_engine_swaps_at_once_and_the_last_word_counts() -> None:
 
 
 def test_a_cancelled_last_generation_lets_the_adapter_in() -> None:
-    engine, _ = engine_of(random_gpt())
+    engine, _ = engine_of(fresh())
     engine.submit(request("a", PROMPT))
     engine.step()
     engine.adapt(MINE)
@@ -81,7 +91,7 @@ def test_a_cancelled_last_generation_lets_the_adapter_in() -> None:
 
 
 def test_a_prefix_is_of_use_only_under_its_own_adapter() -> None:
-    engine, _ = engine_of(random_gpt(), slots=3)
+    engine, _ = engine_of(fresh(), slots=3)
     texts = {None: alone(None), MINE.info.name: alone(MINE)}
     for name, adapter, cached in (
         ("a", None, 0), ("b", None, 39), ("c", MINE, 0), ("d", MINE, 39), ("e", None, 39), ("f", MINE, 39),
@@ -94,7 +104,7 @@ def test_a_prefix_is_of_use_only_under_its_own_adapter() -> None:
 
 
 def test_an_adapter_that_cannot_be_installed_leaves_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine, _ = engine_of(random_gpt())
+    engine, _ = engine_of(fresh())
     engine.adapt(MINE)
     engine.submit(request("a", PROMPT))
     engine.step()
