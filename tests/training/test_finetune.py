@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,10 +16,16 @@ from safetensors.torch import load_file
 from training_helpers import DIALOGUES, ROOT, command, start, tiny, write_dialogues
 from waiting import until_true
 
+from shared.model.adapted import attach
 from shared.model.adapter import load_adapter, require_fits
 from shared.model.loading import load_model
+from shared.persona import load_persona
 from training import finetune as program
 from training.checkpoints import newest, read_state
+from training.corpus import Corpus
+from training.dialogues import read_dialogues
+from training.mixture import Mixture, split
+from training.packing import row_loss
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +81,27 @@ def test_an_adapter_is_learned_and_belongs_to_its_base(
     assert [int(row["step"]) for row in log] == list(range(1, len(log) + 1))
     assert float(log[-1]["loss"]) < 0.9 * float(log[0]["loss"])
     adapter = load_adapter(tmp_path / "tiny-akane.safetensors")
-    loaded = load_model(str(model), device="cpu")
+    loaded = load_model(str(model), device="cpu", dtype="float32")
     require_fits(adapter, loaded.model.config, loaded.sha256)
     judged = [float(row["heldout_loss"]) for row in log if row["heldout_loss"]]
     assert adapter.info.metrics["heldout_loss"] == pytest.approx(min(judged), abs=1e-4)
     assert (adapter.info.rank, adapter.info.alpha) == (4, 32.0)
+    # Where it is used, it does what was measured; the file rounds it to bfloat16.
+    attach(loaded.model, adapter)
+    corpus = Corpus(loaded, load_persona(str(model.with_name("persona.toml"))), 512)
+    learned, heldout = split(read_dialogues([DIALOGUES]), 0.45)
+    judge = Mixture(learned, [], corpus.samples, 0.3, 0.0, 4, 2048, 0).heldout_rows(heldout)
+    with torch.no_grad():
+        loss = sum(float(row_loss(loaded.model, row)) for row in judge) / sum(
+            len(row.targets) for row in judge
+        )
+    assert loss == pytest.approx(min(judged), rel=1e-2)
+    attach(loaded.model, None)
+    with torch.no_grad():
+        before = sum(float(row_loss(loaded.model, row)) for row in judge) / sum(
+            len(row.targets) for row in judge
+        )
+    assert loss < 0.99 * before
     said = capsys.readouterr().err
     assert "1 of general chat an epoch" in said
     assert " -> " in said
@@ -132,8 +155,6 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, model: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     assert run(*command(one, model, "--epochs", "2")) == 0
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    import subprocess
-
     done = subprocess.run(
         [*launch, "-m", "training.finetune", *command(two, model, "--epochs", "2")],
         cwd=ROOT,
