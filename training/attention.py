@@ -1,7 +1,7 @@
 """Attention of a packed row on a CPU, forward and backward by hand: a few large products a conversation.
 
-PyTorch's own kernel takes twice as long for pieces of some hundred tokens (measured in bfloat16 on 2 cores, a layer
-of 9 heads: 51 against 25 ms for 23 conversations of 84 tokens, 92 against 46 for 11 behind a head of 574).
+PyTorch's own kernel takes twice as long for pieces of some hundred tokens: in bfloat16 on 2 cores, a layer of
+9 heads, 51 against 25 ms for 23 conversations of 84 tokens, 92 against 46 for 11 behind a head of 574.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 class RowAttention(torch.autograd.Function):
     """softmax(q k^T / sqrt(d)) v where each conversation sees the head and itself, causally.
 
-    q is (1, n_head, N, d), k and v (1, n_kv_head, N, d), `sizes` the tokens of the head and of each conversation.
-    The result is like q.
+    q is (1, n_head, N, d), k and v (1, n_kv_head, N, d), `sizes` the tokens of the head and of each
+    conversation. The result is like q.
     """
 
     @staticmethod

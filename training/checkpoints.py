@@ -1,7 +1,7 @@
 """A run on disk: weights, optimiser and state that belong together, complete or not there at all.
 
-FOLDER/checkpoint-00000120/{weights,optimiser}.safetensors, state.json; the best weights lie beside it under the name
-that the state tells. Only the newest checkpoint is kept.
+FOLDER/checkpoint-00000120/{weights,optimiser}.safetensors, state.json; the best weights lie beside it, under
+the name that the state tells. Only the newest checkpoint is kept.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Rename is atomic for readers, but only what was synced survives a power cut; Windows syncs no folders."""
+    """Rename is atomic for readers, but only synced data survives a power cut; Windows syncs no folders."""
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

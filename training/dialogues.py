@@ -1,4 +1,4 @@
-"""Dialogues as people write them: JSONL, one object a line, checked and turned into the director's messages."""
+"""Dialogues as people write them, one JSON object a line: checked, and made the director's messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Dialogue(BaseModel):
 
 
 def dialogue_files(paths: Iterable[str], root: Path) -> list[Path]:
-    """The JSONL files that are meant, a folder's in order of name. Raises TrainingError when one is missing."""
+    """The JSONL files that are meant, a folder's by name. Raises TrainingError where there are none."""
     files: list[Path] = []
     for name in paths:
         path = root / Path(name).expanduser()
@@ -61,7 +61,7 @@ def dialogue_files(paths: Iterable[str], root: Path) -> list[Path]:
 
 
 def read_dialogues(files: Sequence[Path]) -> list[Dialogue]:
-    """All dialogues in order. Raises TrainingError, which names the file and the line, for the first bad one."""
+    """All dialogues in order. Raises TrainingError, with file and line, for the first bad one."""
     dialogues: list[Dialogue] = []
     seen: dict[str, str] = {}
     for path in files:

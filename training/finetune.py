@@ -11,38 +11,48 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from shared.config import ROOT, ConfigError, Section
 from shared.model.adapter import NAME, TARGETS, Adapter, AdapterInfo, save_adapter
 from shared.model.checkpoint import save_checkpoint
-from shared.model.device import pick_device, pick_dtype, set_threads
+from shared.model.device import pick_dtype, set_threads
 from shared.model.errors import ModelError
 from shared.model.gpt import GPT
 from shared.model.loading import LoadedModel, load_model
 from shared.model.progress import terminal_progress
 from shared.model.saved_tokenizer import describe_tokenizer
-from shared.persona import Persona, load_persona
+from shared.persona import load_persona
 from training.allocator import keep_freed_memory
 from training.arguments import parse
 from training.checkpoints import newest, read_tensors
-from training.dialogues import Dialogue, dialogue_files, messages, read_dialogues
+from training.corpus import Corpus, replies
+from training.dialogues import dialogue_files, read_dialogues
 from training.distributed import World, joined
-from training.errors import TrainingError
-from training.lora import add_lora, load_values
+from training.errors import Diverged, TrainingError
 from training.loop import Run, State, fit, resume
-from training.mixture import Mixture, split
+from training.lora import add_lora, load_values
+from training.mixture import Mixture
 from training.optimiser import cosine_rate, make_optimiser
 from training.packing import Row, row_loss
-from training.progress import CsvLog, Display, display
-from training.rendering import Sample, render
+from training.progress import CsvLog, display
+
+
+def _known_target(name: str) -> str:
+    if name not in TARGETS:
+        raise ValueError(f"use some of {', '.join(TARGETS)}")
+    return name
+
 
 COLUMNS = ("loss", "heldout_loss", "rate", "gradient_norm", "tokens", "tokens_per_s")
+
+
+Target = Annotated[str, AfterValidator(_known_target)]
 
 
 class Arguments(Section):
@@ -62,9 +72,7 @@ class Arguments(Section):
     full: bool = Field(False, description="change all weights instead of learning an adapter")
     rank: int = Field(16, ge=1, le=64, description="of the adapter's matrices")
     alpha: float = Field(32.0, gt=0, description="the adapter counts alpha / rank times")
-    targets: list[Literal[TARGETS]] = Field(
-        list(TARGETS), min_length=1, description="layers that are adapted"
-    )  # type: ignore[valid-type]
+    targets: list[Target] = Field(list(TARGETS), min_length=1, description="layers that are adapted")
     dropout: float = Field(0.0, ge=0, lt=1, description="of the adapter's input")
     lr: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps until the peak")
@@ -85,8 +93,8 @@ class Arguments(Section):
     threads: int = Field(0, ge=0, description="of the CPU; 0 takes the physical cores")
 
 
-FREE = {"out", "resume", "samples", "device", "threads"}
-"""What may change when a run is taken up again."""
+FREE = {"out", "resume", "samples", "device", "threads", "data", "heldout", "replay"}
+"""What may change when a run is taken up again; of files their content counts."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return finetune(arguments, world)
     except (ConfigError, ModelError, TrainingError) as error:
         print(error, file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, Diverged) else 2
     except torch.OutOfMemoryError:
         print("The device has too little memory: lower --row-tokens or add --checkpointing.", file=sys.stderr)
         return 1
@@ -115,57 +123,61 @@ def finetune(arguments: Arguments, world: World) -> int:
     if not arguments.resume and newest(folder) is not None:
         raise TrainingError(f"{folder} holds a run: add --resume to go on with it, or give another --out.")
     persona = load_persona(arguments.persona)
-    files = dialogue_files(arguments.data, ROOT)
-    learned, heldout = read_dialogues(files), []
-    if arguments.heldout:
-        held_files = dialogue_files(arguments.heldout, ROOT)
-        heldout = read_dialogues(held_files)
-    else:
+    files = {key: dialogue_files(getattr(arguments, key), ROOT) for key in ("data", "heldout", "replay")}
+    learned = read_dialogues(files["data"])
+    heldout = read_dialogues(files["heldout"]) if files["heldout"] else []
+    replay = read_dialogues(files["replay"]) if files["replay"] else []
+    if not heldout:
         learned, heldout = split(learned, arguments.heldout_share)
-    replay = read_dialogues(dialogue_files(arguments.replay, ROOT)) if arguments.replay else []
     if not learned or not heldout:
-        raise TrainingError(
-            f"{len(learned) + len(heldout)} dialogues are too few to learn from and to hold some out."
-        )
+        raise TrainingError("The dialogues are too few to learn from some and to hold others out.")
     loaded, autocast = _load(arguments, world)
     model = loaded.model
     assert isinstance(model, GPT)
     if arguments.full:
         describe_tokenizer(loaded.tokenizer)  # refused now rather than after the training
     parameters = _learnable(model, arguments)
-    data = _Rendered(loaded, persona, min(arguments.max_tokens, model.config.block_size))
+    corpus = Corpus(loaded, persona, min(arguments.max_tokens, model.config.block_size))
     mixture = Mixture(
-        data.fitting(learned, True),
-        data.fitting(replay, False),
-        data,
+        corpus.fitting(learned, True),
+        corpus.fitting(replay, False),
+        corpus.samples,
         arguments.examples_share,
         arguments.replay_share,
         arguments.batch,
         arguments.row_tokens,
         arguments.seed,
     )
+    heldout = corpus.fitting(heldout, True)
+    if not mixture.dialogues or not heldout:
+        raise TrainingError(
+            f"Too many dialogues are longer than {corpus.max_tokens} tokens: raise --max-tokens."
+        )
     steps = max(1, round(mixture.steps * arguments.epochs))
-    kept = data.fitting(heldout, True)
-    heldout_rows = mixture.heldout_rows(kept)
+    heldout_rows = mixture.heldout_rows(heldout)
     folder.mkdir(parents=True, exist_ok=True)
-
-    @torch.no_grad()
-    def evaluate() -> float:
-        model.eval()
-        mine = heldout_rows[world.rank :: world.size]
-        losses = [row_loss(model, row, autocast).double() for row in mine]
-        total = world.sum(torch.stack(losses).sum() if losses else torch.zeros((), dtype=torch.double))
-        model.train()
-        return float(total) / sum(len(row.targets) for row in heldout_rows)
 
     def batches_at(step: int) -> tuple[list[Row], int, int]:
         rows = mixture.rows(step)
         n_learned = sum(len(row.targets) for row in rows)
         return rows[world.rank :: world.size], n_learned, sum(len(row.ids) for row in rows)
 
-    hashes = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    @torch.no_grad()
+    def evaluate() -> float:
+        model.eval()
+        mine = heldout_rows[world.rank :: world.size]
+        total = world.total(sum(float(row_loss(model, row, autocast)) for row in mine))
+        model.train()
+        return total / sum(len(row.targets) for row in heldout_rows)
+
+    def tell(_: State) -> None:
+        if world.leads:
+            for line in replies(corpus, heldout[: arguments.samples], arguments.seed):
+                screen.say(f"    {line}")
+
     described: dict[str, Any] = arguments.model_dump(exclude=FREE)
-    described |= {"data_sha256": hashes, "model_sha256": loaded.sha256, "processes": world.size}
+    described |= {f"{key}_sha256": _hash(paths) for key, paths in files.items()}
+    described |= {"model_sha256": loaded.sha256, "processes": world.size}
     with display(steps, world.leads) as screen:
         run = Run(
             folder=folder,
@@ -183,7 +195,7 @@ def finetune(arguments: Arguments, world: World) -> int:
             batches_at=batches_at,
             loss_of=partial(row_loss, model, autocast=autocast),
             evaluate=evaluate,
-            tell=lambda state: _show_replies(data, kept[: arguments.samples], arguments.seed, screen, world),
+            tell=tell,
             described=described,
             seed=arguments.seed,
             clip=arguments.clip,
@@ -192,39 +204,36 @@ def finetune(arguments: Arguments, world: World) -> int:
         )
         state = resume(run)
         log = CsvLog(folder / "log.csv", COLUMNS, state.step) if world.leads else None
+        n_learning = sum(parameter.numel() for parameter in parameters.values())
         screen.say(
-            f"{len(mixture.dialogues)} dialogues, {mixture.n_replayed} of general chat an epoch, {len(kept)} held "
-            f"out, {data.left_out} too long; {steps} steps; {sum(p.numel() for p in parameters.values()):,} "
-            f"of {loaded.parameters:,} parameters learn on {loaded.device} in {'bfloat16' if autocast else loaded.dtype}"
+            f"{len(mixture.dialogues)} dialogues, {mixture.n_replayed} of general chat an epoch, "
+            f"{len(heldout)} held out, {corpus.left_out} too long; {steps} steps; {n_learning:,} of "
+            f"{loaded.parameters:,} parameters learn on {loaded.device} "
+            f"in {'bfloat16' if autocast else loaded.dtype}"
         )
         if state.step:
             screen.say(f"going on behind step {state.step}")
         state = fit(run, state, log, screen)
         if world.leads:
-            screen.say(_save_result(arguments, loaded, parameters, folder, state, hashes))
+            screen.say(_save_result(arguments, loaded, parameters, state, described["data_sha256"]))
     return 0
+
+
+def _hash(paths: Sequence[Path]) -> str:
+    """SHA-256 of the files' bytes, one behind the other."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _load(arguments: Arguments, world: World) -> tuple[LoadedModel, bool]:
     """The model, and whether it is computed in bfloat16 with float32 weights (full fine-tuning)."""
-    device = (
-        f"cuda:{world.local}"
-        if arguments.device in ("auto", "cuda") and torch.cuda.is_available()
-        else arguments.device
-    )
-    try:
-        where = pick_device(device)
-        wanted = pick_dtype(where, arguments.dtype)
-    except ValueError as error:
-        raise ModelError(f"The model cannot be trained here: {error}.") from None
-    # float16 would need its loss scaled.
-    in_bfloat16 = wanted == torch.bfloat16
+    # float16 would need its loss scaled: where there is no bfloat16, all is float32.
+    in_bfloat16 = pick_dtype(torch.device(world.device), arguments.dtype) == torch.bfloat16
     set_threads(arguments.threads or None)
     keep_freed_memory()
     with terminal_progress() as progress:
         loaded = load_model(
             arguments.model,
-            device=str(where),
+            device=world.device,
             dtype="bfloat16" if in_bfloat16 and not arguments.full else "float32",
             progress=progress if world.leads else None,
         )
@@ -247,65 +256,15 @@ def _learnable(model: GPT, arguments: Arguments) -> dict[str, nn.Parameter]:
     return parameters
 
 
-class _Rendered:
-    """Samples of dialogues, each rendered once for each of its heads."""
-
-    def __init__(self, loaded: LoadedModel, persona: Persona, max_tokens: int) -> None:
-        self.loaded, self.persona, self.max_tokens = loaded, persona, max_tokens
-        self.left_out = 0
-        self._samples: dict[tuple[int, bool, bool], list[Sample]] = {}
-
-    def __call__(self, dialogue: Dialogue, persona: bool, examples: bool) -> list[Sample]:
-        key = (id(dialogue), persona, examples)
-        if key not in self._samples:
-            said, n_head = messages(dialogue, self.persona if persona else None, examples)
-            self._samples[key] = render(self.loaded.template, self.loaded.tokenizer, said, n_head)
-        return self._samples[key]
-
-    def fitting(self, dialogues: Sequence[Dialogue], persona: bool) -> list[Dialogue]:
-        """Those that are short enough; the others are counted."""
-        kept = [one for one in dialogues if len(self(one, persona, False)[-1].ids) <= self.max_tokens]
-        self.left_out += len(dialogues) - len(kept)
-        return kept
-
-
-def _show_replies(
-    data: _Rendered, dialogues: Sequence[Dialogue], seed: int, screen: Display, world: World
-) -> None:
-    """Her reply, as it would be now, to the beginning of each dialogue."""
-    if not world.leads:
-        return
-    loaded, sampling = data.loaded, data.persona.sampling
-    model = loaded.model
-    assert isinstance(model, GPT)
-    model.eval()
-    for dialogue in dialogues:
-        said, n_head = messages(dialogue, data.persona, False)
-        first = next(i for i in range(n_head, len(said)) if said[i]["role"] == "assistant")
-        ids = model.generate(
-            loaded.template.render(said[:first]),
-            sampling.max_tokens,
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            min_p=sampling.min_p,
-            repetition_penalty=sampling.repetition_penalty,
-            stop_tokens=loaded.tokenizer.end_ids,
-            seed=seed,
-        )
-        heard = said[first - 1]["content"] if first > n_head else "(silence)"
-        screen.say(f"    {heard} -> {loaded.tokenizer.decode(ids).strip()}")
-    model.train()
-
-
 def _save_result(
     arguments: Arguments,
     loaded: LoadedModel,
     parameters: dict[str, nn.Parameter],
-    folder: Path,
     state: State,
     data_sha256: str,
 ) -> str:
     """Write the best weights as an adapter or a checkpoint; says where."""
+    folder = Path(arguments.out).expanduser()
     if state.best_file:
         load_values(parameters, read_tensors(folder / state.best_file))
     path = folder / f"{arguments.name}.safetensors"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from training import checkpoints
 from training.distributed import World, sum_gradients
-from training.errors import TrainingError
+from training.errors import Diverged, TrainingError
 from training.optimiser import set_rate
 from training.progress import CsvLog, Display
 
@@ -23,7 +23,7 @@ Batch = TypeVar("Batch")
 
 @dataclass
 class State:
-    """All that a run is, beside weights and optimiser: data position and random numbers follow from `step`."""
+    """All of a run beside weights and optimiser: data position and random numbers follow from `step`."""
 
     step: int = 0
     """Steps done."""
@@ -83,7 +83,7 @@ def resume(run: Run[Any]) -> State:
 
 
 def fit(run: Run[Batch], state: State, log: CsvLog | None, display: Display) -> State:
-    """Train until the steps are done or held-out loss no longer falls. Raises TrainingError when it is no number."""
+    """Train until the steps are done or held-out loss no longer falls. Raises Diverged."""
     while state.step < run.steps and not (run.patience and state.worse >= run.patience):
         began = time.perf_counter()
         rate = run.rate_at(state.step)
@@ -93,14 +93,18 @@ def fit(run: Run[Batch], state: State, log: CsvLog | None, display: Display) -> 
         state.tokens += n_tokens
         state.seconds += took
         tokens_per_s = n_tokens / took
-        row = {"loss": f"{loss:.5f}", "rate": f"{rate:.3g}", "gradient_norm": f"{norm:.4f}"}
+        row: dict[str, object] = {
+            "loss": f"{loss:.5f}",
+            "rate": f"{rate:.3g}",
+            "gradient_norm": f"{norm:.4f}",
+        }
         row |= {"tokens": state.tokens, "tokens_per_s": f"{tokens_per_s:.0f}", "heldout_loss": ""}
         due = state.step % run.evaluate_every == 0 or state.step == run.steps
         if due:
             heldout = run.evaluate()
             row["heldout_loss"] = f"{heldout:.5f}"
             _judge(run, state, heldout)
-        # Before the checkpoint: rows behind it are dropped when the run is taken up again, lost ones are not found.
+        # Before the checkpoint: a resumed run drops rows behind it, but cannot find lost ones.
         if log is not None:
             log.add(state.step, row)
         if due:
@@ -121,18 +125,18 @@ def _step(run: Run[Batch], step: int, rate: float) -> tuple[float, float, int]:
     batches, n_learned, n_tokens = run.batches_at(step)
     set_rate(run.optimiser, rate)
     run.optimiser.zero_grad(set_to_none=True)
-    total = torch.zeros(())
+    total = 0.0
     for batch in batches:
         loss = run.loss_of(batch) / n_learned
         loss.backward()
-        total += loss.detach().cpu()
+        total += float(loss.detach())
     sum_gradients(run.world, run.parameters.values())
-    mean = float(run.world.sum(total.to(next(iter(run.parameters.values())).device)))
+    mean = run.world.total(total)
     norm = float(nn.utils.clip_grad_norm_(run.parameters.values(), run.clip))
     if not (math.isfinite(mean) and math.isfinite(norm)):
-        raise TrainingError(
-            f"The loss is no longer a number at step {step + 1} (loss {mean}, gradient {norm}): nothing of this "
-            "step was kept; lower the learning rate and go on from the last checkpoint's folder anew."
+        raise Diverged(
+            f"The loss is no longer a number at step {step + 1} (loss {mean}, gradient {norm}): it "
+            "was not kept. Start again with a lower learning rate."
         )
     run.optimiser.step()
     return mean, norm, n_tokens

@@ -1,4 +1,4 @@
-"""Cross-entropy over a large vocabulary without keeping its logits: a chunk at a time, gradients made at once."""
+"""Cross-entropy over a large vocabulary that keeps no logits: a chunk at a time, gradients made at once."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def summed_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Ten
     """Sum over positions of -log p(target), in nats.
 
     `hidden` is (N, n_embd) after the last norm, `weight` (vocab_size, n_embd), `targets` (N,). Logits are
-    computed in hidden's dtype, the rest in float32. The gradient is softmax - onehot, made in the forward pass.
+    computed in hidden's dtype, the rest in float32. The forward pass makes the gradient, softmax - onehot.
     """
     return _CrossEntropy.apply(hidden, weight, targets)

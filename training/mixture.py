@@ -1,8 +1,7 @@
-"""Which dialogues a step learns from, and under which head: a function of seed and step, so that nothing is stored."""
+"""Which dialogues a step learns from, and under which head: a function of seed and step."""
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ Renderer = Callable[[Dialogue, bool, bool], list[Sample]]
 
 @dataclass(frozen=True)
 class Mixture:
-    """Persona dialogues in a new order each epoch, and so many of general chat that it is `replay_share` of all."""
+    """Persona dialogues, in a new order each epoch, with general chat that makes `replay_share` of all."""
 
     dialogues: Sequence[Dialogue]
     replay: Sequence[Dialogue]
@@ -64,13 +63,3 @@ def packed(chosen: Sequence[tuple[Dialogue, bool, bool]], render: Renderer, row_
         groups.setdefault(kind, []).extend(render(dialogue, persona, examples))
     rows = [row for samples in groups.values() for row in plan_rows(samples, row_tokens)]
     return sorted(rows, key=lambda row: -len(row.ids))
-
-
-def split(dialogues: Sequence[Dialogue], share: float) -> tuple[list[Dialogue], list[Dialogue]]:
-    """To learn from and to hold out; which is which depends on a dialogue's id alone."""
-    held = [dialogue for dialogue in dialogues if _place(dialogue.id) < share]
-    return [dialogue for dialogue in dialogues if _place(dialogue.id) >= share], held
-
-
-def _place(text: str) -> float:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

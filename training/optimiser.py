@@ -10,7 +10,7 @@ from torch import nn
 
 SLOW = ("transformer.wte.", "lm_head.")
 SLOW_SHARE = 0.1
-"""Embedding and head learn at a tenth of the rate: each of their rows is seen rarely, and then pushed hard."""
+"""Embedding and head learn at a tenth of the rate: their rows are seen rarely, and then pushed hard."""
 
 
 def make_optimiser(
@@ -39,7 +39,7 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 def cosine_rate(step: int, total: int, peak: float, warmup: int, floor: float) -> float:
-    """Rate of step 0 … total-1: linear up to `peak` over `warmup` steps, half a cosine down to floor * peak."""
+    """Rate of step 0 … total-1: linear up to `peak` in `warmup` steps, half a cosine down to floor * peak."""
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / max(1, total - 1 - warmup)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 
 import torch
 from torch import Tensor
@@ -34,8 +33,8 @@ class Row:
 def make_row(samples: Sequence[Sample]) -> Row:
     """Join samples. Their common beginning is shared up to the first token that any of them learns."""
     shared = min(
-        len(commonprefix([sample.ids for sample in samples])),
-        # The place before a learned token predicts it, differently in each conversation: it stays out of the head.
+        _common([sample.ids for sample in samples]),
+        # The place before a learned token predicts it, another in each conversation: it is not shared.
         *(sample.learned[0][0] - 1 for sample in samples),
     )
     head = max(0, shared) if len(samples) > 1 else 0
@@ -50,6 +49,12 @@ def make_row(samples: Sequence[Sample]) -> Row:
         ids += sample.ids[head:]
         lengths.append(len(sample.ids) - head)
     return Row(tuple(ids), head, tuple(lengths), tuple(predictors), tuple(targets))
+
+
+def _common(texts: Sequence[tuple[int, ...]]) -> int:
+    """How many leading tokens all have in common: as many as the first and last in order have."""
+    first, last = min(texts), max(texts)
+    return next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), min(len(first), len(last)))  # noqa: B905
 
 
 def plan_rows(samples: Sequence[Sample], max_tokens: int) -> list[Row]:
@@ -90,7 +95,7 @@ class RowStep(Step):
             self.mask = dense_mask(self.sizes).to(device)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Every conversation sees the head and itself; q is (1, n_head, N, head_size), and so is the result."""
+        """Every conversation sees the head and itself; q and the result are (1, n_head, N, head_size)."""
         if self.mask is not None:
             return super().attend(q, k, v)
         return RowAttention.apply(q, k, v, self.sizes, self.hidden)

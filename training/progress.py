@@ -1,4 +1,4 @@
-"""What people see of a run: a bar with loss, speed and time left, or plain lines; and a CSV log of every step."""
+"""What people see of a run: a bar with loss, speed and time left, or lines; and a CSV log of every step."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def display(total: int, leads: bool = True) -> Iterator[Display]:
 
 
 class CsvLog:
-    """Rows with a `step` column, appended; a run that is taken up again first drops the steps it will repeat."""
+    """Rows with a `step` column, appended; a resumed run first drops the steps that it will repeat."""
 
     def __init__(self, path: Path, columns: Sequence[str], from_step: int = 0) -> None:
         self._path, self._columns = path, ("step", *columns)

@@ -1,4 +1,4 @@
-"""Conversations as token ids with the positions that are learned: her words, and the token that ends her turn."""
+"""Conversations as token ids, and which are learned: her words, and the token that ends her turn."""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ from services.director.inputs import (
     Tick,
 )
 from services.director.memory import Memory
-from shared.persona import load_persona, persona_path
 from services.director.presence import Presences
 from services.director.turns import Turns
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
@@ -44,6 +43,7 @@ from shared.events import (
     Token,
     TurnState,
 )
+from shared.persona import load_persona, persona_path
 from shared.service import Finding, Service, StartError
 from shared.wire import HOST
 

@@ -7,6 +7,7 @@ the model after loading, so an adapter belongs to one weights file: its hash sta
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -91,6 +92,14 @@ class Adapter:
                 layer = name.removesuffix(".lora_a")
                 yield layer, a, self.tensors[f"{layer}.lora_b"]
 
+    def fingerprint(self) -> str:
+        """SHA-256 of what it computes: two that differ in it give different keys and values."""
+        digest = hashlib.sha256(repr(self.info.scale).encode())
+        for name in sorted(self.tensors):
+            digest.update(name.encode())
+            digest.update(self.tensors[name].contiguous().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
 
 def save_adapter(path: Path, adapter: Adapter) -> None:
     """Write it in one step: a crash leaves the old file or none. Raises ValueError for what is no adapter."""
@@ -119,8 +128,8 @@ def load_adapter(path: Path) -> Adapter:
         if not path.is_file():
             raise ModelError(f"There is no adapter file {path}: check the path.")
         size = path.stat().st_size
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{str(path)[:200]!r} cannot be read: {error}.") from None
     if size > MAX_BYTES:
         raise ModelError(
             f"{path} has {size:,} bytes, more than any adapter ({MAX_BYTES:,}): take another file."

@@ -2,8 +2,8 @@
 
 The config is a JSON object with the fields of GPTConfig and, optionally, `tokenizer` (`{"kind": "gpt2"}`, the
 default, `{"kind": "bytes", "specials": […]}`, or all of another one, see `shared.model.saved_tokenizer`),
-`turn_tokens` (texts that open a `system`, `user` and `assistant` turn and `end` one) and `chat_template` (Jinja), with
-the `bos_token` and `eos_token` that it names.
+`turn_tokens` (texts that open a `system`, `user` and `assistant` turn and `end` one) and `chat_template`
+(Jinja), with the `bos_token` and `eos_token` that it names.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def checkpoint_tokenizer(extra: Mapping[str, Any]) -> Tokenizer:
         or len(set(specials)) != len(specials)
     ):
         raise ModelError(
-            "The checkpoint's config needs a tokenizer of kind gpt2, bpe or bytes, the last with a list of specials."
+            "The checkpoint's config needs a tokenizer of kind gpt2, bpe or bytes, with its specials."
         )
     return byte_tokenizer(specials)
 

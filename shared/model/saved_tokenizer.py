@@ -24,9 +24,9 @@ _FIELDS = {
 
 
 def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
-    """What `described_tokenizer` makes the same tokenizer of. Raises ModelError for one that is not byte-level."""
+    """What `described_tokenizer` makes the same of. Raises ModelError for one that is not byte-level."""
     if type(tokenizer) is not Tokenizer:
-        raise ModelError("A checkpoint cannot hold a SentencePiece vocabulary: learn an adapter for this model.")
+        raise ModelError("A checkpoint holds no SentencePiece vocabulary: learn an adapter.")
     pre = tokenizer.pre
     family = next(name for name, known in PRE_TOKENIZERS.items() if known.pattern == pre.pattern)
     specials = tokenizer.specials
@@ -73,4 +73,6 @@ def described_tokenizer(described: Mapping[str, Any]) -> Tokenizer:
             ends=[int(number) for number in described["ends"]],
         )
     except (KeyError, ValueError, TypeError, LookupError) as error:
-        raise ModelError(f"The tokenizer inside the checkpoint cannot be used ({str(error)[:60]}): take another copy.") from None
+        raise ModelError(
+            f"The tokenizer inside the checkpoint cannot be used ({str(error)[:60]}): take another copy."
+        ) from None

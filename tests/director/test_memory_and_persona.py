@@ -8,10 +8,10 @@ import pytest
 
 from services.director.memory import Memory
 from services.director.mood import mood_of, take_tags
-from shared.persona import PROMPT_CHARS, load_persona
 from services.director.presence import Presences
 from shared.config import ConfigError
 from shared.events import ChatMessage, ChatRetracted, Health, Processes, ProcessInfo
+from shared.persona import PROMPT_CHARS, load_persona
 
 PERSONA = load_persona("akane")
 

@@ -128,7 +128,8 @@ def test_rows_hold_every_sample_once_and_are_not_longer_than_asked() -> None:
 
 
 def test_an_epoch_meets_every_dialogue_once_and_is_drawn_by_seed_alone() -> None:
-    from tests.training.training_helpers import DIALOGUES
+    from training_helpers import DIALOGUES
+
     from training.dialogues import Dialogue, read_dialogues
 
     met: list[tuple[str, bool, bool]] = []

@@ -8,15 +8,29 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.tiny_model import make_tiny_model
+from tiny_model import make_tiny_model
 
 ROOT = Path(__file__).parents[2]
 DIALOGUES = ROOT / "tests" / "data" / "dialogues.jsonl"
 
 
+PERSONA = """
+name = "Akane"
+system = "You are Akane."
+fallback = ["Hm?"]
+care = "Take care."
+sampling.max_tokens = 24
+[[example]]
+author = "Mia"
+says = "hi!"
+reply = "Hi Mia!"
+"""
+
+
 def tiny(folder: Path) -> Path:
-    """A model of one token a byte."""
-    return make_tiny_model(folder, block_size=4096)
+    """A model of one token a byte, and a persona of few words beside it."""
+    (folder / "persona.toml").write_text(PERSONA, encoding="utf-8")
+    return make_tiny_model(folder, block_size=1024)
 
 
 def command(folder: Path, model: Path, *more: str) -> list[str]:
@@ -25,13 +39,14 @@ def command(folder: Path, model: Path, *more: str) -> list[str]:
         "--data": DIALOGUES,
         "--model": model,
         "--out": folder,
-        "--heldout-share": 0.2,
+        "--persona": model.with_name("persona.toml"),
+        "--heldout-share": 0.45,
         "--rank": 4,
         "--batch": 4,
         "--samples": 0,
         "--evaluate-every": 2,
         "--patience": 0,
-        "--max-tokens": 2048,
+        "--max-tokens": 512,
         "--dtype": "float32",
         "--device": "cpu",
         "--threads": 1,

@@ -45,24 +45,26 @@ struct Lora {
 
   // x's values from 16 block on, of the columns from `begin` to `end`, times `norm` if there is one.
   void enter(const LoraEntry& e, int block, const Columns& x, const float* norm, int begin, int end) {
+    static thread_local std::vector<float> normed;
+    const float* from = x.column(begin) + block * LANES;
+    int step = x.ld;
+    if (norm) {
+      if (normed.size() < size_t(end - begin) * LANES) normed.resize(size_t(end - begin) * LANES);
+      for (int t = 0; t < end - begin; t++)
+        for (int i = 0; i < LANES; i += W) store(normed.data() + t * LANES + i, load<vf>(from + size_t(t) * step + i) * load<vf>(norm + block * LANES + i));
+      from = normed.data(), step = LANES;
+    }
     const uint16_t* a = e.a + size_t(block) * LANES * e.width;
     fetch(a + LANES * e.width, e.width * LANES);
     for (int v = 0; v < e.width; v += W) {
       vf weights[LANES];
       load_pairs(a + v * 2, e.width * 2, weights);
-      for (int t = begin; t < end; t++) {
-        const float* from = x.column(t) + block * LANES;
-        float normed[LANES];
-        if (norm) {
-          for (int i = 0; i < LANES; i += W) store(normed + i, load<vf>(from + i) * load<vf>(norm + block * LANES + i));
-          from = normed;
-        }
-        store(pieces.data() + (size_t(t) * e.blocks + block) * e.width + v, product(weights, from, vf{}));
-      }
+      float* to = pieces.data() + (size_t(begin) * e.blocks + block) * e.width + v;
+      for (int t = 0; t < end - begin; t++) store(to + size_t(t) * e.blocks * e.width, product(weights, from + size_t(t) * step, vf{}));
     }
   }
-  void enter_all(const LoraEntry& e, const Columns& x, const float* norm, int t) {
-    for (int block = 0; block < e.blocks; block++) enter(e, block, x, norm, t, t + 1);
+  void enter_all(const LoraEntry& e, const Columns& x, const float* norm, int begin, int end) {
+    for (int block = 0; block < e.blocks; block++) enter(e, block, x, norm, begin, end);
   }
 
   void settle(const LoraEntry& e, int t, float factor) {
