@@ -41,6 +41,7 @@ from training.mixture import Mixture
 from training.optimiser import cosine_rate, make_optimiser
 from training.packing import Row, row_loss
 from training.progress import CsvLog, display
+from training.splitting import split
 
 
 def _known_target(name: str) -> str:

@@ -24,8 +24,9 @@ from training import finetune as program
 from training.checkpoints import newest, read_state
 from training.corpus import Corpus
 from training.dialogues import read_dialogues
-from training.mixture import Mixture, split
+from training.mixture import Mixture
 from training.packing import row_loss
+from training.splitting import split
 
 
 @pytest.fixture(scope="module")
