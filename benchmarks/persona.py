@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from benchmarks.persona_rules import RULES, Answer, Question, broken
+from training.reply_rules import RULES, Answer, Question, broken
 from services.director.blocklist import load_blocklist
 from services.director.gate import Gate
 from services.director.inputs import Answered, Arrived, Input, PresenceChanged

@@ -71,7 +71,11 @@ class RowAttention(torch.autograd.Function):
 
 def _seen(x: Tensor, head: int, start: int, end: int) -> Tensor:
     """The head's rows and the part's own."""
-    return torch.cat((x[0, :, :head], x[0, :, start:end]), 1) if start and head else x[0, :, start:end].contiguous()
+    return (
+        torch.cat((x[0, :, :head], x[0, :, start:end]), 1)
+        if start and head
+        else x[0, :, start:end].contiguous()
+    )
 
 
 def _add(into: Tensor, gradient: Tensor, head: int, start: int, end: int) -> None:

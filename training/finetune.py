@@ -1,7 +1,7 @@
 """Teach a model how she speaks: LoRA or full fine-tuning on dialogues, loss on her turns alone.
 
-    python -m training.finetune --preset akane-135m
-    torchrun --nproc-per-node 2 -m training.finetune --preset akane-135m
+python -m training.finetune --preset akane-135m
+torchrun --nproc-per-node 2 -m training.finetune --preset akane-135m
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Arguments(Section):
     full: bool = Field(False, description="change all weights instead of learning an adapter")
     rank: int = Field(16, ge=1, le=64, description="of the adapter's matrices")
     alpha: float = Field(32.0, gt=0, description="the adapter counts alpha / rank times")
-    targets: list[Literal[TARGETS]] = Field(list(TARGETS), min_length=1, description="layers that are adapted")  # type: ignore[valid-type]
+    targets: list[Literal[TARGETS]] = Field(
+        list(TARGETS), min_length=1, description="layers that are adapted"
+    )  # type: ignore[valid-type]
     dropout: float = Field(0.0, ge=0, lt=1, description="of the adapter's input")
     lr: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps until the peak")
@@ -122,7 +124,9 @@ def finetune(arguments: Arguments, world: World) -> int:
         learned, heldout = split(learned, arguments.heldout_share)
     replay = read_dialogues(dialogue_files(arguments.replay, ROOT)) if arguments.replay else []
     if not learned or not heldout:
-        raise TrainingError(f"{len(learned) + len(heldout)} dialogues are too few to learn from and to hold some out.")
+        raise TrainingError(
+            f"{len(learned) + len(heldout)} dialogues are too few to learn from and to hold some out."
+        )
     loaded, autocast = _load(arguments, world)
     model = loaded.model
     assert isinstance(model, GPT)
@@ -203,7 +207,11 @@ def finetune(arguments: Arguments, world: World) -> int:
 
 def _load(arguments: Arguments, world: World) -> tuple[LoadedModel, bool]:
     """The model, and whether it is computed in bfloat16 with float32 weights (full fine-tuning)."""
-    device = f"cuda:{world.local}" if arguments.device in ("auto", "cuda") and torch.cuda.is_available() else arguments.device
+    device = (
+        f"cuda:{world.local}"
+        if arguments.device in ("auto", "cuda") and torch.cuda.is_available()
+        else arguments.device
+    )
     try:
         where = pick_device(device)
         wanted = pick_dtype(where, arguments.dtype)

@@ -56,9 +56,7 @@ class Mixture:
         return packed(chosen, self.render, self.row_tokens)
 
 
-def packed(
-    chosen: Sequence[tuple[Dialogue, bool, bool]], render: Renderer, row_tokens: int
-) -> list[Row]:
+def packed(chosen: Sequence[tuple[Dialogue, bool, bool]], render: Renderer, row_tokens: int) -> list[Row]:
     """Rows of dialogues under their heads, longest first; only those with equal heads share a row."""
     groups: dict[tuple[bool, ...], list[Sample]] = {}
     for dialogue, persona, examples in chosen:

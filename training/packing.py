@@ -123,7 +123,9 @@ def row_loss(model: GPT, row: Row, autocast: bool = False) -> Tensor:
     device = model.device
     tokens = torch.tensor(row.ids, device=device)[None]
     with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-        hidden = model.hidden(tokens, RowStep(model.rotary, row))[0, torch.tensor(row.predictors, device=device)]
+        hidden = model.hidden(tokens, RowStep(model.rotary, row))[
+            0, torch.tensor(row.predictors, device=device)
+        ]
         hidden = model.transformer["ln_f"](hidden)
     if autocast:
         hidden = hidden.bfloat16()

@@ -82,7 +82,9 @@ class CsvLog:
         if path.exists():
             with path.open(encoding="utf-8", newline="") as file:
                 kept = [
-                    row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal() and None not in row
+                    row
+                    for row in csv.DictReader(file)
+                    if (row.get("step") or "").isdecimal() and None not in row
                 ]
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self._columns, extrasaction="ignore")

@@ -43,9 +43,7 @@ def render(
     return [Sample(tuple(whole[: ranges[-1][1]]), tuple(ranges))]
 
 
-def _alone(
-    template: ChatTemplate, tokenizer: Tokenizer, messages: Sequence[Mapping[str, str]]
-) -> Sample:
+def _alone(template: ChatTemplate, tokenizer: Tokenizer, messages: Sequence[Mapping[str, str]]) -> Sample:
     """The prompt of the last message, its text, and the token that ends it."""
     prompt = template.render(messages[:-1])
     said = template.render(messages, add_generation_prompt=False)

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "attention.h"
-#include "matmul.h"
+#include "lora.h"
 #include "pool.h"
 
 struct Config {  // int32 each but the last: ctypes fills it
@@ -16,6 +16,7 @@ struct Config {  // int32 each but the last: ctypes fills it
 struct Layer {
   Matrix q, k, v, proj, gate, up, down;
   std::vector<float> norm_1, norm_2, bias_q, bias_k, bias_v, norm_q, norm_k;
+  LoraLayer lora;
 };
 
 struct Cache {  // as in cache.py: [row][chunk][layer][head], strides in float16 elements
@@ -29,6 +30,7 @@ struct Model {
   Config c;
   Pool pool;
   std::vector<Layer> layers;
+  Lora lora;
   Matrix embedding, head;
   std::vector<float> norm_f, norm_e, cos, sin;  // cos, sin: [position][head_size], sines signed
   Columns x, normed, attended, hidden;          // x is the residual stream
@@ -48,8 +50,8 @@ struct Model {
   int qkv_rows() const { return q_rows() + 2 * kv_rows(); }
 };
 
-// y = x / rms(x) * weight over n values; x may be y.
-static void rms_norm(const float* x, const float* weight, int n, float eps, float* y) {
+// y = x / rms(x) * weight over n values; x may be y. Returns 1 / rms(x).
+static float rms_norm(const float* x, const float* weight, int n, float eps, float* y) {
   vf squares[2] = {};
   int i = 0;
   for (; i + 2 * W <= n; i += 2 * W)
@@ -62,6 +64,7 @@ static void rms_norm(const float* x, const float* weight, int n, float eps, floa
   const float factor = 1.f / std::sqrt(total / float(n) + eps);
   for (i = 0; i + W <= n; i += W) store(y + i, load<vf>(x + i) * factor * load<vf>(weight + i));
   for (; i < n; i++) y[i] = x[i] * factor * weight[i];
+  return factor;
 }
 
 static void rotate(const Model& m, float* x, int position) {
@@ -110,6 +113,7 @@ struct Forward : Work {
     m.normed.shape(n, m.c.n_embd);
     m.attended.shape(n, m.c.n_head * m.c.head_size);
     m.hidden.shape(n, m.c.hidden);
+    m.lora.reserve(n);
     if (m.qkv.size() < size_t(n) * m.qkv_rows()) m.qkv.resize(size_t(n) * m.qkv_rows());
     tile_tokens = m.group() >= 8 ? 2 : 24 / m.group();
     if (one_row) return;
@@ -166,7 +170,7 @@ struct Forward : Work {
     const int layer = layer_of(phase);
     const Layer& l = m.layers[size_t(layer)];
     switch ((phase - 1) % PER_LAYER) {
-      case NORM_1: return each_token(of, piece, [&](int t) { norm(t, l.norm_1, coded(l.q) || coded(l.k) || coded(l.v)); });
+      case NORM_1: return each_token(of, piece, [&](int t) { norm(t, l.norm_1, coded(l.q) || coded(l.k) || coded(l.v), l.lora.entry[LoraLayer::QKV]); });
       case QKV: return share(qkv_blocks(), of, piece, [&](int block) { qkv(l, block); });
       case ROTARY: return each_token(of, piece, [&](int t) { write_cache(l, layer, t); });
       case ATTEND:
@@ -176,26 +180,40 @@ struct Forward : Work {
         return each_token(of, piece, [&](int t) {
           if (!one_row) merge_units(t);
           if (coded(l.proj)) quantize(m.attended, t);
+          m.lora.enter_all(l.lora.entry[LoraLayer::PROJ], m.attended, nullptr, t);
+          m.lora.settle(l.lora.entry[LoraLayer::PROJ], t, 1.f);
         });
-      case PROJ: return share(m.normed.ld / LANES, of, piece, [&](int block) { add(l.proj, m.attended, block); });
-      case NORM_2: return each_token(of, piece, [&](int t) { norm(t, l.norm_2, coded(l.gate) || coded(l.up)); });
-      case GATE: return share(m.hidden.ld / LANES, of, piece, [&](int block) { gate(l, block); });
+      case PROJ:
+        share(m.normed.ld / LANES, of, piece, [&](int block) { add(l.proj, l.lora.proj, m.attended, block); });
+        return share(l.lora.entry[LoraLayer::GATE].blocks, of, piece, [&](int block) { m.lora.enter(l.lora.entry[LoraLayer::GATE], block, m.x, l.norm_2.data(), 0, n); });
+      case NORM_2: return each_token(of, piece, [&](int t) { norm(t, l.norm_2, coded(l.gate) || coded(l.up), l.lora.entry[LoraLayer::GATE]); });
+      case GATE:
+        share(m.hidden.ld / LANES, of, piece, [&](int block) { gate(l, block); });
+        return share(l.lora.entry[LoraLayer::DOWN].blocks, of, piece, [&](int block) { m.lora.enter(l.lora.entry[LoraLayer::DOWN], block, m.hidden, nullptr, 0, n); });
       case ROUND:
         return each_token(of, piece, [&](int t) {
           if (coded(l.down)) quantize(m.hidden, t);
+          m.lora.settle(l.lora.entry[LoraLayer::DOWN], t, 1.f);
         });
-      default: return share(m.normed.ld / LANES, of, piece, [&](int block) { add(l.down, m.hidden, block); });
+      default: {
+        const Layer& next = m.layers[size_t(layer + 1 < m.c.n_layer ? layer + 1 : layer)];  // after the last, in vain
+        share(m.normed.ld / LANES, of, piece, [&](int block) { add(l.down, l.lora.down, m.hidden, block); });
+        if (layer + 1 == m.c.n_layer) return;
+        return share(next.lora.entry[LoraLayer::QKV].blocks, of, piece, [&](int block) { m.lora.enter(next.lora.entry[LoraLayer::QKV], block, m.x, next.norm_1.data(), 0, n); });
+      }
     }
   }
 
   void embed(int t) {
     unpack_row(m.embedding, tokens[t], m.x.column(t));
     if (m.c.emb_norm) rms_norm(m.x.column(t), m.norm_e.data(), m.c.n_embd, m.c.eps, m.x.column(t));
+    m.lora.enter_all(m.layers[0].lora.entry[LoraLayer::QKV], m.x, m.layers[0].norm_1.data(), t);
   }
 
-  void norm(int t, const std::vector<float>& weight, bool round) {
-    rms_norm(m.x.column(t), weight.data(), m.c.n_embd, m.c.eps, m.normed.column(t));
+  void norm(int t, const std::vector<float>& weight, bool round, const LoraEntry& entry) {
+    const float factor = rms_norm(m.x.column(t), weight.data(), m.c.n_embd, m.c.eps, m.normed.column(t));
     if (round) quantize(m.normed, t);
+    m.lora.settle(entry, t, factor);
   }
 
   static float* scratch(int columns) {
@@ -211,6 +229,7 @@ struct Forward : Work {
     const std::vector<float>& bias = is_q ? l.bias_q : is_k ? l.bias_k : l.bias_v;
     float* out = scratch(n);
     multiply(is_q ? l.q : is_k ? l.k : l.v, own, m.normed, out);
+    m.lora.leave(is_q ? l.lora.q : is_k ? l.lora.k : l.lora.v, own, n, out);
     for (int t = 0; t < n; t++) {
       float* to = m.qkv.data() + size_t(t) * m.qkv_rows() + block * LANES;
       for (int i = 0; i < LANES; i += W) {
@@ -331,9 +350,10 @@ struct Forward : Work {
     for (int i = 0; i < queries; i++) finish_head(begin + i / group, head * group + i % group, totals[size_t(i)].sum, values.data() + size_t(i) * padded);
   }
 
-  void add(const Matrix& matrix, const Columns& from, int block) {
+  void add(const Matrix& matrix, const LoraExit& side, const Columns& from, int block) {
     float* out = scratch(n);
     multiply(matrix, block, from, out);
+    m.lora.leave(side, block, n, out);
     for (int t = 0; t < n; t++) {
       float* to = m.x.column(t) + block * LANES;
       for (int i = 0; i < LANES; i += W) store(to + i, load<vf>(to + i) + load<vf>(out + t * LANES + i));
@@ -344,6 +364,8 @@ struct Forward : Work {
     float *a = scratch(n), *b = a + size_t(n) * LANES;
     multiply(l.gate, block, m.normed, a);
     multiply(l.up, block, m.normed, b);
+    m.lora.leave(l.lora.gate, block, n, a);
+    m.lora.leave(l.lora.up, block, n, b);
     for (int t = 0; t < n; t++)
       for (int i = 0; i < LANES; i += W) {
         const vf x = load<vf>(a + t * LANES + i);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.persona import DATA, UNSEEN, load_questions
-from benchmarks.persona_rules import RULES, Answer, Question, broken
+from training.reply_rules import RULES, Answer, Question, broken
 
 ASKED = Question(author="Sam", text="how are you?")
 GOOD = (
