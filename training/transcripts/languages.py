@@ -1,8 +1,8 @@
 """Which language a text is in, by py3langid (4.6 MB, numpy alone, the model is no pickle).
 
 Measured on 9,000 lines of the persona set, whose language is English: of lines from 25 characters on it takes
-0.1 % for another language, of shorter ones 0.7 %. lingua's wheel is 96 MB; a list of function words says nothing
-about a line of three words.
+0.1 % for another language, of shorter ones 0.7 %. lingua's wheel is 96 MB; a list of function words says
+little about a line of three words.
 """
 
 from __future__ import annotations

@@ -28,11 +28,14 @@ _SECOND = words(
     walrus wombat wren yak
     """
 )
+MIN_APART = 7
+"""Letters of a handle that is known in two words, too: `gravel pit` is gravelpit_7."""
 MIN_NAME, MIN_PART = 3, 4
 """Letters of a name that can be told from other words, and of a part of one: `Noodle` of `xXNoodleXx`."""
 _WORD = re.compile(r"[^\W_]+")
 _HANDLE = re.compile(r"\w[\w.-]*")
-_MAX_WORDS = 4
+_MAX_WORDS, _MAX_SIGN = 4, 8
+_SIGN = re.compile(r"@_*\Z")
 
 
 def name_parts(name: str) -> list[str]:
@@ -58,6 +61,7 @@ class Names:
     def __init__(self, streamer: Iterable[str], persona: Persona) -> None:
         self._her = persona.name
         self._table = {plain_name(name): persona.name for name in streamer}
+        self._apart: dict[str, str] = {}
         self._her_parts = {part for name in streamer for part in called(name)} - set(self._table)
         self._taken = {persona.name.lower()}
         self._common: frozenset[str] = FUNCTION_WORDS
@@ -79,6 +83,8 @@ class Names:
                 handle, year = f"{base}{year}", year + 1
             self._taken.add(handle)
             self._table[key] = handle
+            if len(letters := _letters(key)) >= MIN_APART:
+                self._apart.setdefault(letters, handle)
         return self._table[key]
 
     def replaced(
@@ -96,12 +102,13 @@ class Names:
         at, done = 0, 0
         while at < len(spans):
             start = spans[at].start()
-            addressed = text[max(0, start - 1) : start] == "@"
+            sign = _SIGN.search(text[max(0, start - _MAX_SIGN) : start])
+            addressed = sign is not None
             end, name = self._found(text, spans, at, short, addressed)
             if end:
                 if aloud and name != self._her:
                     name = name.split("_")[0].title()
-                before = text[done : start - addressed]
+                before = text[done : start - len(sign[0] if sign else "")]
                 if not (parts and parts[-1] == name and before == " "):  # both words of pizza lover
                     parts += [before, name]
                 done = end
@@ -121,6 +128,9 @@ class Names:
             name = self._table.get(key)
             if name and (addressed or name == self._her or self._is_telling(key)):
                 return end, name
+            name = self._apart.get(_letters(key)) if n_words > 1 else None
+            if name:
+                return end, name
         word = spans[at][0]
         if addressed:
             handle = _HANDLE.match(text, spans[at].start())
@@ -135,3 +145,7 @@ class Names:
     def _is_telling(self, key: str) -> bool:
         """A name of one common word, of two letters or of digits alone is all over the texts."""
         return len(key) >= MIN_NAME and not key.isdigit() and key not in self._common
+
+
+def _letters(key: str) -> str:
+    return re.sub(r"[\W\d_]", "", key)

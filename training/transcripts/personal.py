@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import re
 
+from training.transcripts.function_words import FUNCTION_WORDS
 from training.transcripts.report import Counted
 
-_TOP = "com|net|org|io|tv|gg|me|de|fr|es|it|nl|pl|uk|us|jp|ru|br|eu|info|co|app|dev|live|xyz|ly|be|link|shop"
+_TOP = "com|net|org|io|tv|gg|de|fr|es|nl|pl|uk|jp|ru|br|eu|info|dev|xyz|ly"
+"""Endings that make an address even without http; those that are words (me, it, be) need a path."""
 _EMAIL = re.compile(
-    r"\b[\w.+-]{1,64}\s?@\s?[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b"
-    rf"|\b[\w.+-]{{1,64}} ?[\[(]?\bat\b[\])]? ?[\w-]{{1,63}} ?[\[(]?\bdot\b[\])]? ?(?:{_TOP})\b",
+    r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b"
+    rf"|\b[\w.+-]{{1,64}} @ [\w-]{{1,63}}\.(?:{_TOP})\b"
+    rf"|\b[\w.+-]{{1,64}} ?[\[(]?\bat\b[\])]? ?(?!the\b)[\w-]{{1,63}} ?[\[(]?\bdot\b[\])]? ?(?:{_TOP})\b",
     re.IGNORECASE,
 )
 _URL = re.compile(
-    rf"\b(?:https?://|www\.)\S+|\b(?:[\w-]{{1,63}}\.){{1,4}}(?:{_TOP})\b(?:/\S*)?"
-    rf"|\b[\w-]{{2,63}} dot (?:com|net|org|tv|gg)\b(?: slash [\w-]+)*",
+    rf"\b(?:https?://|www\.)\S+|\b(?:[\w-]{{1,63}}\.){{1,4}}(?:(?:{_TOP})\b(?:/\S*)?|[a-z]{{2,6}}/\S+)"
+    rf"|\b(?!the\b)[\w-]{{2,63}} dot (?:com|net|org|tv|gg)\b(?: slash [\w-]+)*",
     re.IGNORECASE,
 )
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.IGNORECASE)
@@ -25,10 +28,12 @@ _CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.])")
 _IP = re.compile(
     r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])|\b(?:[0-9a-f]{1,4}:){5,7}[0-9a-f]{1,4}\b", re.IGNORECASE
 )
-_PHONE = re.compile(r"(?<![\w.,])(?:\+|00)?\(?\d(?:[ ()./-]{0,2}\d){6,14}(?![\w])")
-_STREET = "street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|square|terrace|crescent|place"
+_PHONE = re.compile(r"(?<![\w.,])(?:\+|00)?\(?\d(?:[ ()./-]{0,2}\d){6,18}(?!\w)")
+_STREET = (
+    "street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|(?-i:Drive|Dr|Court|Square|Terrace|Crescent|Place)"
+)
 _ADDRESS = re.compile(
-    rf"\b\d{{1,5}}[a-z]?,? (?:[A-Za-z][\w'.-]{{1,25}} ){{1,3}}(?:{_STREET})\b\.?(?:,? \d{{4,6}}\b)?"
+    rf"\b\d{{1,5}}[a-z]?,? (?:[A-Za-z][\w'.-]{{1,25}} ){{1,3}}(?:{_STREET})\b(?:,? \d{{4,6}}\b)?"
     r"|\b[A-Z][\w'-]{1,30}(?:straße|strasse|str\.|weg|gasse|platz|allee) \d{1,4}[a-z]?\b"
     r"(?:,? \d{5}\b(?: [A-Z]\w+)?)?"
     r"|\b\d{1,4},? (?:rue|avenue|boulevard) (?:[\w'-]{1,25} ?){1,4}(?:,? \d{5}\b)?",
@@ -50,13 +55,31 @@ def _is_card(text: str) -> bool:
 
 
 def _is_phone(text: str) -> bool:
-    """Seven digits or more, written like what is dialled and not like an amount or a date."""
-    digits = re.sub(r"\D", "", text)
-    dated = re.fullmatch(
-        r"\d{4}[./-]\d{1,2}[./-]\d{1,2}|\d{1,2}[./-]\d{1,2}[./-]\d{4}|\d{4}\s?[-–]\s?\d{4}", text.strip()
-    )
-    grouped = re.fullmatch(r"\d{1,3}(?:[ .]000)+|\d+", text.strip())
-    return len(digits) >= 7 and not dated and not (grouped and len(digits) < 9)
+    """Written like what is dialled: seven digits or more, and no amount, date, score or counting."""
+    groups = re.findall(r"\d+", text)
+    digits = "".join(groups)
+    if re.fullmatch(
+        r"\d{4}[./-]\d{1,2}[./-]\d{1,2}|\d{1,2}[./-]\d{1,2}[./-]\d{4}|\d{4} ?[-–/] ?\d{4}", text.strip()
+    ):
+        return False
+    if digits.endswith("000000") or re.fullmatch(r"\d{1,3}(?:[ .]000)+", text.strip()):
+        return False
+    longest = max(map(len, groups))
+    if longest == 1:  # read out one by one, unless it is a count
+        return (
+            len(digits) >= 9 and digits not in "01234567890123456789" and digits not in "98765432109876543210"
+        )
+    if text.lstrip().startswith(("+", "(", "0")):
+        return True
+    if len(groups) == 1:
+        return 9 <= len(digits) <= 15
+    return longest >= 3
+
+
+def _is_address(text: str) -> bool:
+    """`3 cars on the road` is none: the words between number and street are its name."""
+    between = re.findall(r"[^\W\d]+", text)[:-1]
+    return not any(word.lower() in FUNCTION_WORDS and not word[0].isupper() for word in between)
 
 
 _KINDS = (
@@ -65,7 +88,7 @@ _KINDS = (
     ("account number", _IBAN, _is_iban, "an account number"),
     ("network address", _IP, None, "a network address"),
     ("card number", _CARD, _is_card, "a card number"),
-    ("street address", _ADDRESS, None, "an address"),
+    ("street address", _ADDRESS, _is_address, "an address"),
     ("phone number", _PHONE, _is_phone, "a phone number"),
 )
 

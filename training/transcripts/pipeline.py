@@ -46,10 +46,13 @@ def exchanges_of(
     said, heard = _speech(subtitles, her, report) if subtitles else ([], [])
     if chat:
         typed = [
-            replace(one, text=clean_text(unmarked(one.text), MAX_CHARS))
+            replace(one, text=clean_text(unmarked(one.text[:MAX_CHARS]), MAX_CHARS))
             for one in read_chat(chat, report.drop)
         ]
         report.figures["messages read"] += len(typed)
+        for one in typed:
+            if subtitles and _is_hers(one, her):
+                report.drop("typed by her, who speaks", one.text)
         messages = list(without_noise((one for one in typed if not _is_hers(one, her)), report.drop))
         if not subtitles:
             said = [

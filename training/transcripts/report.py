@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared.sanitize import clean_text
+
 Counted = Callable[[str], None]
 EXAMPLES = 3
 EXAMPLE_CHARS = 100
@@ -25,7 +27,7 @@ class Report:
         self.dropped[reason] += 1
         examples = self._examples[reason]
         if len(examples) < EXAMPLES and text.strip() and text not in examples:
-            examples.append(text[:4000])
+            examples.append(text[: EXAMPLE_CHARS * 4])
 
     def scrub(self, kind: str) -> None:
         """Personal data was replaced."""
@@ -43,7 +45,7 @@ class Report:
         }
 
     def _shown(self, reason: str, masked: Callable[[str], str]) -> list[str]:
-        return [" ".join(masked(text).split())[:EXAMPLE_CHARS] for text in self._examples[reason]]
+        return [clean_text(masked(text), EXAMPLE_CHARS) for text in self._examples[reason]]
 
 
 def table(report: Mapping[str, Any]) -> str:

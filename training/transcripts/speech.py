@@ -33,12 +33,12 @@ def unrolled(cues: Iterable[Cue], drop: Drop) -> Iterator[Cue]:
     shown_until_s = -1.0
     waiting: Cue | None = None
     for cue in cues:
-        lines = cue.text.split("\n")
+        lines = [line for line in cue.text.split("\n") if unmarked(line) or _VOICE.search(line)]
         n_old = 0
         if cue.start_s <= shown_until_s + TOUCHING_S:
             plain = [unmarked(line) for line in lines]
             n_old = next((n for n in range(min(len(shown), len(lines)), 0, -1) if shown[-n:] == plain[:n]), 0)
-        shown, shown_until_s = [line for one in lines if (line := unmarked(one))], cue.end_s
+        shown, shown_until_s = [unmarked(line) for line in lines], cue.end_s
         if n_old == len(lines):
             drop("repeated by rolling captions", cue.text)
             continue
@@ -80,7 +80,7 @@ def spoken(cues: Sequence[Cue], streamer: frozenset[str]) -> Iterator[Cue]:
 def joined(cues: Iterable[Cue], drop: Drop) -> Iterator[Utterance]:
     """What one person says without a pause, cleaned; `>>` ends it, too."""
     parts: list[str] = []
-    start_s = end_s = 0.0
+    start_s, end_s = 0.0, -PAUSE_S
     n_chars = 0
     speaker: str | None = None
     whole = True

@@ -12,7 +12,7 @@ from training.transcripts.json_items import dig, items, number
 from training.transcripts.reading import in_order, read_chunks, read_head, read_lines
 from training.transcripts.records import Cue
 
-MAX_CUE_CHARS = 10_000
+MAX_CUE_CHARS = 2_000
 _TIME = r"(-?)(?:(\d{1,4}):)?(\d{1,2}):(\d{2})[,.](\d{1,3})"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
 _LIKE_TIMING = re.compile(r"\s*-?\d+:\S*\s*-->")
