@@ -44,9 +44,7 @@ def test_lora_learns_what_peft_learns() -> None:
     peft = pytest.importorskip("peft", reason="needs the dev extra")
     transformers = pytest.importorskip("transformers", reason="needs the dev extra")
     base = transformers.LlamaForCausalLM.from_pretrained(FOLDER, dtype=torch.float32)
-    options = peft.LoraConfig(
-        r=4, lora_alpha=8, target_modules=list({name.split(".")[1] for name in THEIRS.values()})
-    )
+    options = peft.LoraConfig(r=4, lora_alpha=8, target_modules=list({name.split(".")[1] for name in THEIRS.values()}))
     theirs = peft.get_peft_model(base, options)
     model = ours()
     parameters = add_lora(model, 4, 8.0, TARGETS, seed=3)
@@ -59,9 +57,7 @@ def test_lora_learns_what_peft_learns() -> None:
     for name, parameter in parameters.items():
         _, _, number, rest = name.split(".", 3)
         target, _, half = rest.rpartition(".lora_")
-        their_name = (
-            f"base_model.model.model.layers.{number}.{THEIRS[target]}.lora_{half.upper()}.default.weight"
-        )
+        their_name = f"base_model.model.model.layers.{number}.{THEIRS[target]}.lora_{half.upper()}.default.weight"
         pairs[name] = layers[their_name]
         with torch.no_grad():
             layers[their_name].copy_(parameter)
@@ -108,9 +104,7 @@ def test_dropout_is_of_the_adapter_alone_and_off_when_judging() -> None:
     tokens, row = torch.tensor([IDS]), make_row([SAMPLE])
     base = model.eval()(tokens)
     model.train()
-    assert torch.equal(
-        model(tokens), base
-    )  # B is zero: whatever is dropped of the adapter's input counts nothing
+    assert torch.equal(model(tokens), base)  # B is zero: whatever is dropped of the adapter's input counts nothing
     load_values(parameters, {name: torch.full_like(p, 0.05) for name, p in parameters.items()})
     torch.manual_seed(0)
     one, other = row_loss(model, row), row_loss(model, row)
@@ -134,11 +128,7 @@ def test_groups_decay_matrices_and_slow_the_embedding() -> None:
     model = ours().requires_grad_(True)
     optimiser = make_optimiser(dict(model.named_parameters()), 0.1)
     set_rate(optimiser, 1.0)
-    facts = {
-        id(p): (group["lr"], group["weight_decay"])
-        for group in optimiser.param_groups
-        for p in group["params"]
-    }
+    facts = {id(p): (group["lr"], group["weight_decay"]) for group in optimiser.param_groups for p in group["params"]}
     block = model.transformer["h"][0]
     assert facts[id(model.transformer["wte"].weight)] == (0.1, 0.0)
     assert facts[id(block.attn.c_q.weight)] == (1.0, 0.1)

@@ -53,7 +53,5 @@ def start(arguments: list[str], **options: Any) -> subprocess.Popen[str]:
 
 def write_dialogues(path: Path, *lines: Any) -> Path:
     """JSONL of objects; texts are written as they are."""
-    path.write_text(
-        "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in lines), "utf-8"
-    )
+    path.write_text("".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in lines), "utf-8")
     return path
