@@ -16,8 +16,8 @@ _SUNG = re.compile(r"[♪♫][^♪♫]{1,300}[♪♫]")
 _FILLER = re.compile(r"\b(?:u+h*m+|u+h+|e+r+m+|h+m+)\b[,.…]*\s*", re.IGNORECASE)
 _SMALL = "i|a|an|the|and|to|of|in|it|it's|is|i'm|you|we|he|she|they|that's|but|so|my|your|or|for|with|if|what"
 _STUTTER = re.compile(rf"\b({_SMALL})(?:[,…]?\s+\1\b)+", re.IGNORECASE)
-_REPEATED = re.compile(r"\b([\w']+)((?:[,.!…]*\s+\1\b){2,})", re.IGNORECASE)
-_PAIR = re.compile(r"\b([\w']+ [\w']+ [\w']+)(?:[,…]?\s+\1\b)+", re.IGNORECASE)
+_REPEATED = re.compile(r"\b([\w']{1,30})((?:[,.!…]*\s+\1\b){2,})", re.IGNORECASE)
+_PAIR = re.compile(r"\b([\w']{1,30} [\w']{1,30} [\w']{1,30})(?:[,…]?\s+\1\b)+", re.IGNORECASE)
 _ASKS = re.compile(
     r"(?:who|what|where|when|why|how|which|do|does|did|are|is|can|could|would|should|will|have) \w",
     re.IGNORECASE,
