@@ -82,8 +82,10 @@ class Pool {
     for (int i = 0; i < threads(); i++)
       for (Lane& lane = lanes_[size_t((own + i) % threads())]; claim(lane, phase, piece); count++) work_->run(int(phase - base_), int(piece));
     if (!count) return false;
-    next = work_->ahead(int(phase - base_), own, threads());  // before the count: then the work may be over and gone
-    if (done_.fetch_add(count, std::memory_order_acq_rel) + count != pieces_) return false;
+    // Both before the count: after it the next phase may begin, or the work be over and gone.
+    const uint32_t all = pieces_;
+    next = work_->ahead(int(phase - base_), own, threads());
+    if (done_.fetch_add(count, std::memory_order_acq_rel) + count != all) return false;
     done_.store(0, std::memory_order_relaxed);
     advance(phase);
     return true;
