@@ -44,4 +44,6 @@ def test_neon_computes_what_the_portable_kernels_do(tmp_path: Path) -> None:
     assert np.abs(neon[:PRODUCTS] - portable[:PRODUCTS]).max() < 1e-5 * spread
     plain, coded = np.split(neon[PRODUCTS:] - portable[PRODUCTS:], 2)
     assert np.abs(plain).max() < 1e-3 * spread
-    assert np.sqrt(np.mean(coded**2)) < 0.05 * spread  # a last bit more, and a value rounds to its other neighbour
+    assert (
+        np.sqrt(np.mean(coded**2)) < 0.05 * spread
+    )  # a last bit more, and a value rounds to its other neighbour

@@ -207,8 +207,8 @@ class NativeModel:
     def decode(self, cache: KVCache, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
         """One token more in each of `rows`: logits (B, vocab_size).
 
-        Plain numbers, no tensors: the weights push everything else out of the processor's caches, and then each
-        of PyTorch's operators costs tens of microseconds.
+        Plain numbers, no tensors: the weights push everything else out of the processor's caches, and then
+        each of PyTorch's operators costs tens of microseconds.
         """
         assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
         self._check(cache, rows, [[token] for token in tokens])
