@@ -55,6 +55,9 @@ class LlmSettings(Section):
     model: str = "smollm2-135m"
     """A preset of `configs/models/`, `auto` for the largest that suits the machine, a model of the hub
     (`org/name`, `org/name:Q4_K_M`), or a path to a GGUF file, a hub folder or an Akane checkpoint."""
+    adapter: str = "auto"
+    """A file of `configs/adapters/`, a path to one, `auto` for the one that the model's preset names if it is
+    there, or empty for none."""
     device: str = "auto"
     """`auto`, `cuda`, `cuda:1`, `mps` or `cpu`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

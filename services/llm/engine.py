@@ -13,6 +13,7 @@ from services.llm.outputs import Ended, Output, Piece, RefusedError
 from services.llm.rows import Rows
 from shared.clock import Clock, monotonic
 from shared.events import EndReason
+from shared.model.adapter import Adapter
 from shared.model.generate import LanguageModel, prefill
 from shared.model.sampling import Sampler
 from shared.model.static_decode import decoder_for
@@ -48,6 +49,36 @@ class Engine:
         self.running: list[Generation] = []
         self.prefill_tokens_per_s = 0.0
         self.tokens_total = 0
+        self.adapter: Adapter | None = None
+        """What computes beside the model."""
+        self._next: Adapter | None = None
+        self._draining = False
+        """Whether `_next` waits for what runs to end."""
+
+    def adapt(self, adapter: Adapter | None) -> int:
+        """Use this adapter, or none, as soon as nothing runs; returns how many generations that waits for.
+
+        They finish on the one before, and nobody is admitted until then. `require_fits` must have passed.
+        """
+        self._next, self._draining = adapter, bool(self.running)
+        if not self.running:
+            self._adapt()
+        return len(self.running)
+
+    def _adapt(self) -> None:
+        self.model.set_adapter(self._next)
+        self.adapter = self._next
+        self.rows.adapter = "" if self.adapter is None else self.adapter.fingerprint()
+        self.decode = decoder_for(self.model, self.rows.cache)  # a recorded step has the old one in it
+
+    def _adapt_when_drained(self) -> None:
+        if not self._draining or self.running:
+            return
+        self._draining = False
+        try:
+            self._adapt()
+        except Exception as error:
+            log.error("the adapter before stays", exc_info=error)
 
     @property
     def context(self) -> int:
@@ -91,7 +122,9 @@ class Engine:
         for generation in [one for one in self.waiting if _is_overdue(one, now)]:
             waited = f"no slot was free within {generation.request.queue_deadline_s:g} s"
             outputs.append(self._end(generation, "lost", waited))
-        while self.waiting and self.rows.startable([_longest(self.waiting[0].request)]):
+        while (
+            not self._draining and self.waiting and self.rows.startable([_longest(self.waiting[0].request)])
+        ):
             generation = self.waiting.popleft()
             request = generation.request
             generation.row, generation.cached_tokens = self.rows.claim(request.tokens, _longest(request))
@@ -188,6 +221,7 @@ class Engine:
         else:
             self.running.remove(generation)
             self.rows.release(generation.row)
+            self._adapt_when_drained()
         return generation.ended(reason, self.clock(), error)
 
 

@@ -10,7 +10,16 @@ from services.llm.replay import ReplayMemory
 from services.llm.runner import Runner
 from shared.bus import Bus
 from shared.clock import Clock
-from shared.commands import Cancel, CancelReply, Generate, GenerateReply, Replay, ReplayReply
+from shared.commands import (
+    Cancel,
+    CancelReply,
+    Generate,
+    GenerateReply,
+    Replay,
+    ReplayReply,
+    SetAdapter,
+    SetAdapterReply,
+)
 from shared.config import Settings
 from shared.events import Finished, Token
 from shared.model.errors import ModelError
@@ -53,6 +62,7 @@ class LlmService(Service):
         self.bus.handle(Generate, self._generate)
         self.bus.handle(Cancel, self._cancel)
         self.bus.handle(Replay, self._replay)
+        self.bus.handle(SetAdapter, self._set_adapter)
         self._publish_stats()
         self._tell_state()
 
@@ -119,6 +129,14 @@ class LlmService(Service):
             return self.memory.read(command.generation, command.from_index)
         except KeyError:
             raise Refused(f"generation {command.generation!r} is unknown or ended too long ago") from None
+
+    def _set_adapter(self, command: SetAdapter, _: Request) -> SetAdapterReply:
+        try:
+            name, finishing = self.runner.adapt(command.adapter)
+        except RefusedError as error:
+            raise Refused(str(error), error.code) from None
+        self._publish_stats()
+        return SetAdapterReply(adapter=name, finishing=finishing)
 
     # -- events -----------------------------------------------------------------------------------------
 

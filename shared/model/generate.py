@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from shared.model.adapter import Adapter
 from shared.model.config import GPTConfig
 from shared.model.kv_cache import KVCache
 from shared.model.native import NativeModel
@@ -24,6 +25,9 @@ class LanguageModel(Protocol):
     @property
     def device(self) -> torch.device:
         """Where ids and logits are."""
+
+    def set_adapter(self, adapter: Adapter | None) -> None:
+        """Compute with this adapter from now on, or with none."""
 
     def new_cache(self, batch: int = 1, max_seq_len: int | None = None) -> KVCache:
         """A cache that this model can use."""

@@ -14,6 +14,7 @@ import torch
 from gguf import GGMLQuantizationType
 from torch import Tensor
 
+from shared.model.adapter import Adapter
 from shared.model.config import GPTConfig
 from shared.model.device import physical_cores
 from shared.model.gguf_file import GgufFile
@@ -175,6 +176,33 @@ class NativeModel:
         if failed:
             raise NativeUnavailableError("the native engine got no memory for the weights")
 
+    def set_adapter(self, adapter: Adapter | None) -> None:
+        """As `GPT.set_adapter`, in bfloat16. Raises MemoryError: then nothing has changed."""
+        if adapter is None:
+            self._library.akane_adapter_clear(self._handle)
+            return
+        layers = []
+        for name, a, b in adapter.pairs():
+            _, _, number, leaf = name.split(".", 3)
+            halves = [one.bfloat16().contiguous().view(torch.int16).numpy() for one in (a, b)]
+            layers.append((int(number), _LAYER_SLOTS[f"{leaf}.weight"], *halves))
+        layers.sort(key=lambda layer: layer[:2])
+        numbers, slots = (np.array([layer[index] for layer in layers], np.int32) for index in (0, 1))
+        matrices = (
+            (ctypes.c_void_p * len(layers))(*(layer[i].ctypes.data for layer in layers)) for i in (2, 3)
+        )
+        failed = self._library.akane_adapter_set(
+            self._handle,
+            len(layers),
+            slots.ctypes.data,
+            numbers.ctypes.data,
+            adapter.info.rank,
+            adapter.info.scale,
+            *matrices,
+        )
+        if failed:
+            raise MemoryError("the native engine got no memory for the adapter")
+
     def new_cache(self, batch: int = 1, max_seq_len: int | None = None) -> NativeCache:
         """A cache of this model's shape."""
         return NativeCache(self.config, batch, max_seq_len)
@@ -290,17 +318,8 @@ def wanted_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "emb_norm.weight", (width,)
     if not config.tied_head:
         yield "lm_head.weight", (config.vocab_size, width)
-    leaves: dict[str, tuple[int, ...]] = {
-        "ln_1.weight": (width,),
-        "ln_2.weight": (width,),
-        "attn.c_q.weight": (query, width),
-        "attn.c_k.weight": (kv, width),
-        "attn.c_v.weight": (kv, width),
-        "attn.c_proj.weight": (width, query),
-        "mlp.w1.weight": (config.hidden_size, width),
-        "mlp.w2.weight": (config.hidden_size, width),
-        "mlp.c_proj.weight": (width, config.hidden_size),
-    }
+    leaves: dict[str, tuple[int, ...]] = {"ln_1.weight": (width,), "ln_2.weight": (width,)}
+    leaves |= {f"{name}.weight": shape for name, shape in config.linear_shapes.items()}
     if config.qkv_bias:
         leaves |= {"attn.c_q.bias": (query,), "attn.c_k.bias": (kv,), "attn.c_v.bias": (kv,)}
     if config.qk_norm != "none":
@@ -343,6 +362,11 @@ def _signatures(library: ctypes.CDLL) -> ctypes.CDLL:
             whole,
             (pointer, ctypes.POINTER(CacheView), whole, pointer, pointer, pointer, whole, pointer, pointer),
         ),
+        "akane_adapter_set": (
+            whole,
+            (pointer, whole, pointer, pointer, whole, ctypes.c_float, pointer, pointer),
+        ),
+        "akane_adapter_clear": (None, (pointer,)),
         "akane_unpacked": (None, (pointer, whole, whole, whole, pointer)),
     }
     for name, (result, arguments) in table.items():
