@@ -1,5 +1,6 @@
 // The C functions that model.py calls. Checked there: shapes, ids, positions, room in the cache.
 #include "forward.h"
+#include "sample.h"
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -131,6 +132,18 @@ int akane_forward(void* model, const Cache* cache, int count, const int32_t* tok
     return 0;
   } catch (...) {
     return 1;
+  }
+}
+
+// The id chosen from row[count], or -1: see Sampling; -2 without memory. The ids in `seen`, each once, bear the
+// repetition penalty while this runs; afterwards the row is as it was.
+int akane_sample(float* row, int count, const Draw* draw, const int32_t* seen, int n_seen) {
+  static thread_local Sampling sampling;
+  try {
+    const Penalised penalised(row, seen, n_seen, draw->penalty);
+    return sampling.choose(row, count, *draw);
+  } catch (...) {
+    return -2;
   }
 }
 
