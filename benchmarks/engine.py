@@ -22,6 +22,7 @@ from shared.model.loading import load_model
 from shared.model.presets import DEFAULT_PRESET, cache_dir, load_preset
 
 PEER = "llama-cpp-python==0.3.36"
+PEER_SCRIPT = str(Path(__file__).with_name("llama_cpp_worker.py"))
 ROUNDS = 5
 CONTEXT = 8192
 """Tokens a row of ours; the peer shares one budget among its rows and gets some more."""
@@ -90,31 +91,36 @@ def peer_python() -> Path:
     return python
 
 
+def our_worker(engine: str = "native", context: int = CONTEXT, rows: int = ROWS) -> Worker:
+    """Our engine on the default model."""
+    numbers = [str(context), str(physical_cores()), str(rows)]
+    return Worker([sys.executable, "-m", "benchmarks.engine_worker", engine, DEFAULT_PRESET, *numbers])
+
+
+def peer_worker(model: Path | None = None, context: int = CONTEXT + 1024, rows: int = ROWS) -> Worker:
+    """llama.cpp on a GGUF file, the default model's if none is given."""
+    path = model or load_preset(DEFAULT_PRESET).path
+    numbers = [str(context), str(physical_cores()), str(rows)]
+    return Worker([str(peer_python()), PEER_SCRIPT, str(path), *numbers])
+
+
+def peers_fastest() -> Path:
+    """The default model as Q4_0, which the peer makes once."""
+    path = load_preset(DEFAULT_PRESET).path
+    fast = cache_dir() / "peers" / f"{path.stem}-as-Q4_0.gguf"
+    if not fast.exists():
+        command = [str(peer_python()), PEER_SCRIPT, "quantize", str(path), str(fast)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return fast
+
+
 def run() -> list[Figure]:
     """All figures; the peers' numbers come from the same rounds."""
-    threads, path = physical_cores(), load_preset(DEFAULT_PRESET).path
-    python, script = peer_python(), str(Path(__file__).with_name("llama_cpp_worker.py"))
-    fast_path = cache_dir() / "peers" / f"{path.stem}-as-Q4_0.gguf"
-    if not fast_path.exists():
-        subprocess.run(
-            [str(python), script, "quantize", str(path), str(fast_path)],
-            check=True,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-
-    def ours(engine: str, context: int = CONTEXT, rows: int = ROWS) -> Worker:
-        numbers = [str(context), str(threads), str(rows)]
-        return Worker([sys.executable, "-m", "benchmarks.engine_worker", engine, DEFAULT_PRESET, *numbers])
-
-    def peer(model: Path, context: int = CONTEXT + 1024, rows: int = ROWS) -> Worker:
-        return Worker([str(python), script, str(model), str(context), str(threads), str(rows)])
-
     workers = {
-        "native": ours("native"),
-        "llama.cpp": peer(path),
-        "llama.cpp Q4_0": peer(fast_path),
-        "PyTorch bf16": ours("torch"),
+        "native": our_worker(),
+        "llama.cpp": peer_worker(),
+        "llama.cpp Q4_0": peer_worker(peers_fastest()),
+        "PyTorch bf16": our_worker("torch"),
     }
     figures = []
     try:
@@ -129,7 +135,7 @@ def run() -> list[Figure]:
     finally:
         for worker in workers.values():
             worker.close()
-    figures.append(_memory(ours("native", 2048, 1), peer(path, 2048, 1)))
+    figures.append(_memory(our_worker(context=2048, rows=1), peer_worker(context=2048, rows=1)))
     return figures + _exactness()
 
 

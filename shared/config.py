@@ -60,12 +60,16 @@ class LlmSettings(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     engine: Literal["auto", "native", "torch"] = "auto"
     """`native` is compiled on first use for the CPU; `auto` takes it where it is possible and faster."""
+    quantise: Literal["none", "int8", "int4"] = "none"
+    """Weights in so many bits on PyTorch's path, for cards: a token reads half or a quarter of bfloat16."""
     threads: int = Field(default=0, ge=0, le=256)
     """CPU threads; 0 takes the physical cores."""
     context: int = Field(default=2048, ge=64, le=1_000_000)
-    """Tokens of KV cache a slot, at most the model's own."""
+    """Tokens that a conversation may have, at most the model's own."""
     slots: int = Field(default=2, ge=1, le=64)
     """Conversations held in the cache at once."""
+    kv_tokens: int = Field(default=0, ge=0)
+    """Tokens of KV cache that all slots share; 0 gives each slot a whole context."""
     queue_limit: int = Field(default=16, ge=1, le=10_000)
     prefill_chunk: int = Field(default=256, ge=16, le=8192)
     backend_url: str = ""

@@ -123,9 +123,12 @@ class Endpoints:
         count = len(commands) // choices
         if asked.stream:
             stream = self._stream(answers, len(commands), count, asked.includes_usage, shape, began_s)
-            return self._counted(request, EventStream(stream))
+            return self._counted(request, EventStream(stream, answers.close))
         work = self._whole(answers, len(commands), count, shape, began_s)
-        return self._counted(request, JSONResponse(await while_connected(request.receive, work)))
+        try:
+            return self._counted(request, JSONResponse(await while_connected(request.receive, work)))
+        finally:
+            answers.close()
 
     async def _whole(
         self, answers: Answers, total: int, choices_a_prompt: int, shape: Shape, began_s: float
@@ -180,7 +183,7 @@ class Endpoints:
     async def _updates(
         self, answers: Answers, began_s: float, idle_s: float | None = None
     ) -> AsyncGenerator[tuple[int, Delta | Finished | None], None]:
-        """Texts and endings, counted; whatever stops the reader, the generations are closed."""
+        """Texts and endings, counted."""
         self._metrics.active += 1
         is_first = True
         try:
@@ -194,7 +197,6 @@ class Endpoints:
                 yield index, update
         finally:
             self._metrics.active -= 1
-            answers.close()
 
     def _model(self, wanted: str | None) -> str:
         """The loaded model's name. Raises ApiError when it is not ready or another one is wanted."""

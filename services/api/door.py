@@ -14,6 +14,8 @@ from shared.events import Finished, LlmStats
 
 Update = Delta | Finished | ApiError | None
 """None: the llm has accepted the request. Finished and ApiError are the last."""
+SILENCE = -1
+"""Stands for a generation's number where none of them has said anything."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,11 @@ class Answers:
     async def updates(
         self, idle_s: float | None = None
     ) -> AsyncIterator[tuple[int, Delta | Finished | None]]:
-        """Each text and ending with its number; (-1, None) after `idle_s` of silence. Raises ApiError."""
+        """Each text and ending with its number; (SILENCE, None) after `idle_s` of it. Raises ApiError."""
         while self._open:
-            try:
-                index, update = self._held.pop(0) if self._held else await self._next(idle_s)
-            except TimeoutError:
-                yield -1, None
-                continue
+            index, update = self._held.pop(0) if self._held else await self._next(idle_s)
+            if index == SILENCE:
+                yield SILENCE, None
             if isinstance(update, ApiError):
                 self._open.pop(index, None)
                 raise update
@@ -118,12 +118,15 @@ class Answers:
                 yield index, update
 
     async def _next(self, idle_s: float | None) -> tuple[int, Update]:
-        if not self._queue.empty():
-            return self._queue.get_nowait()
+        if idle_s is None:
+            return await self._queue.get()
+        # asyncio.wait_for can lose a cancellation that comes with an update (before Python 3.12).
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(idle_s, self._queue.put_nowait, (SILENCE, None))
         try:
-            return await asyncio.wait_for(self._queue.get(), idle_s)
-        except asyncio.TimeoutError:  # before Python 3.11 not the built-in one
-            raise TimeoutError from None
+            return await self._queue.get()
+        finally:
+            alarm.cancel()
 
     def close(self) -> None:
         """Cancel what still runs."""

@@ -33,12 +33,13 @@ class Engine:
         *,
         slots: int = 1,
         context: int | None = None,
+        kv_tokens: int | None = None,
         queue_limit: int = 16,
         prefill_chunk: int = 256,
         clock: Clock = monotonic,
     ) -> None:
         self.model = model
-        self.rows = Rows(model.new_cache(batch=slots, max_seq_len=context))
+        self.rows = Rows(model.new_cache(batch=slots, max_seq_len=context), kv_tokens)
         self.decode = decoder_for(model, self.rows.cache)
         self.queue_limit = queue_limit
         self.prefill_chunk = prefill_chunk
@@ -51,7 +52,7 @@ class Engine:
     @property
     def context(self) -> int:
         """Tokens that prompt and reply may have together."""
-        return self.rows.cache.max_seq_len
+        return min(self.rows.cache.max_seq_len, self.rows.budget)
 
     @property
     def busy(self) -> bool:
@@ -65,14 +66,13 @@ class Engine:
             raise RefusedError(f"generation {request.generation!r} exists already: choose another id")
         if not request.tokens:
             raise RefusedError("the prompt is empty")
-        needed = len(request.tokens) + request.max_tokens
-        if needed > self.context:
+        if _longest(request) > self.context:
             raise RefusedError(
                 f"{len(request.tokens)} prompt tokens and max_tokens {request.max_tokens} do not fit the "
                 f"context of {self.context}: shorten the prompt or lower max_tokens",
                 "too_long",
             )
-        ahead = max(0, len(self.waiting) - len(self.rows.free))
+        ahead = len(self.waiting) - self.rows.startable([_longest(one.request) for one in self.waiting])
         if ahead >= self.queue_limit:
             raise RefusedError(f"{ahead} generations are waiting already: try again later", "busy")
         sampler = Sampler(request.params, self.model.config.n_tokens, request.seed)
@@ -91,9 +91,10 @@ class Engine:
         for generation in [one for one in self.waiting if _is_overdue(one, now)]:
             waited = f"no slot was free within {generation.request.queue_deadline_s:g} s"
             outputs.append(self._end(generation, "lost", waited))
-        while self.waiting and self.rows.free:
+        while self.waiting and self.rows.startable([_longest(self.waiting[0].request)]):
             generation = self.waiting.popleft()
-            generation.row, generation.cached_tokens = self.rows.claim(generation.request.tokens)
+            request = generation.request
+            generation.row, generation.cached_tokens = self.rows.claim(request.tokens, _longest(request))
             generation.filled = generation.cached_tokens
             self.running.append(generation)
         decoding = [one for one in self.running if one.is_decoding]
@@ -188,6 +189,11 @@ class Engine:
             self.running.remove(generation)
             self.rows.release(generation.row)
         return generation.ended(reason, self.clock(), error)
+
+
+def _longest(request: Request) -> int:
+    """Tokens that prompt and reply may come to."""
+    return len(request.tokens) + request.max_tokens
 
 
 def _is_overdue(generation: Generation, now_s: float) -> bool:

@@ -24,8 +24,11 @@ from shared.model.loading import LoadedModel, load_model
 from shared.model.packing import pack
 from shared.model.progress import Progress
 from shared.model.sampling import SamplingParams
+from shared.model.weight_only import Bits, quantise
 
 log = logging.getLogger(__name__)
+
+BITS: dict[str, Bits | None] = {"none": None, "int8": 8, "int4": 4}
 
 
 @dataclass
@@ -52,18 +55,24 @@ class Inference:
 
         Raises ModelError with one sentence.
         """
+        bits = BITS[settings.quantise]
+        if bits is not None and settings.engine == "native":
+            raise ModelError("llm.quantise is for PyTorch: the native engine keeps the file's own bits.")
         threads = set_threads(settings.threads)
         loaded = load_model(
             settings.model,
             device=settings.device,
             dtype=settings.dtype,
-            engine=settings.engine,
+            engine=settings.engine if bits is None else "torch",
             threads=settings.threads,
             progress=progress,
             offline=offline,
         )
         if isinstance(loaded.model, GPT):
-            pack(loaded.model)
+            if bits is None:
+                pack(loaded.model)
+            else:
+                _quantise(loaded, bits)
         else:
             # Sampling alone is left to PyTorch, and its threads would spin beside the native ones.
             threads = loaded.model.threads
@@ -72,6 +81,7 @@ class Inference:
             loaded.model,
             slots=settings.slots,
             context=settings.context,
+            kv_tokens=settings.kv_tokens or None,
             queue_limit=settings.queue_limit,
             prefill_chunk=settings.prefill_chunk,
             clock=clock,
@@ -187,7 +197,7 @@ class Inference:
             active=len(engine.running),
             queued=len(engine.waiting),
             kv_used=engine.rows.used,
-            kv_capacity=engine.rows.cache.batch * engine.context,
+            kv_capacity=engine.rows.budget,
             tokens_per_s=round(rate, 2),
             first_token_ms=round(first, 2),
             tokens_total=engine.tokens_total,
@@ -204,3 +214,16 @@ class Inference:
                     raise ModelError(f"The model {self.loaded.name} does not run here: {output.error}.")
         self.engine.rows.forget()
         self.engine.tokens_total = 0
+
+
+def _quantise(loaded: LoadedModel, bits: Bits) -> None:
+    assert isinstance(loaded.model, GPT)
+    try:
+        quantise(loaded.model, bits)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"The model {loaded.name} cannot run in {bits} bits: {_reason(error)}.") from None
+    loaded.dtype = f"int{bits}"
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0][:300] if str(error) else type(error).__name__

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.model.config import GPTConfig
+from shared.model.pages import give_back, zero_pages
 
 
 class CacheOverflowError(ValueError):
@@ -24,7 +25,7 @@ class KVCache:
     systems they use no memory.
     """
 
-    __slots__ = ("keys", "lengths", "max_seq_len", "values")
+    __slots__ = ("_pages", "keys", "lengths", "max_seq_len", "values")
 
     def __init__(
         self,
@@ -38,8 +39,9 @@ class KVCache:
         device: torch.device | str = "cpu",
     ) -> None:
         shape = (n_layer, batch, n_kv_head, max_seq_len, head_size)
-        self.keys = _zeros(shape, dtype, torch.device(device))
-        self.values = _zeros(shape, dtype, torch.device(device))
+        self.keys, key_pages = _zeros(shape, dtype, torch.device(device))
+        self.values, value_pages = _zeros(shape, dtype, torch.device(device))
+        self._pages = [pages for pages in (key_pages, value_pages) if pages is not None]
         self.lengths = [0] * batch
         self.max_seq_len = max_seq_len
 
@@ -105,6 +107,20 @@ class KVCache:
             raise ValueError(f"row {row} holds {self.lengths[row]} tokens: it cannot be cut to {length}")
         self.lengths[row] = length
 
+    def give_back(self, row: int) -> None:
+        """Free the memory behind what a row holds, where it is the CPU's; never needed for correctness."""
+        if not self._pages:
+            return
+        layers, _, heads, _, size = self.keys.shape
+        position = size * self.keys.itemsize
+        for layer in range(layers):
+            for head in range(heads):
+                start = self.keys[layer, row, head].storage_offset() * self.keys.itemsize
+                for pages in self._pages:
+                    give_back(
+                        pages, start + self.lengths[row] * position, start + self.max_seq_len * position
+                    )
+
     def copy_prefix(self, source: int, target: int, length: int) -> None:
         """Replace what `target` holds by the first `length` tokens of `source`."""
         if not 0 <= length <= self.lengths[source]:
@@ -119,13 +135,14 @@ class KVCache:
         self.lengths = [0] * self.batch
 
 
-def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+def _zeros(
+    shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, mmap.mmap | None]:
     """Zeros, not whatever lies in memory: a masked NaN would still poison the weighted sum.
 
-    On the CPU they are pages of the system's own, which use memory only once they are written: torch.zeros
-    writes them all, numpy asks for huge ones.
+    On the CPU they are pages of the system's own, given beside: torch.zeros writes them all.
     """
     if device.type != "cpu":
-        return torch.zeros(shape, dtype=dtype, device=device)
-    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
-    return torch.frombuffer(pages, dtype=dtype).view(shape)
+        return torch.zeros(shape, dtype=dtype, device=device), None
+    pages = zero_pages(math.prod(shape) * dtype.itemsize)
+    return torch.frombuffer(pages, dtype=dtype).view(shape), pages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -45,27 +46,34 @@ def can_pack(model: GPT) -> bool:
 
 @torch.no_grad()
 def pack(model: GPT) -> bool:
-    """Replace the model's linear layers by packed ones, joined where inputs are the same; False if it can't.
-
-    Each plain matrix is dropped as soon as its packed form exists. A tied head gets a packed copy of the
-    embedding, which itself must stay as it is.
-    """
+    """Replace the model's linear layers by packed ones; False if it can't."""
     if not can_pack(model):
         return False
-    for block in model.transformer["h"]:
-        attention, mlp = block.attn, block.mlp
-        attention.c_qkv = _joined(attention.c_q, attention.c_k, attention.c_v)
-        attention.c_proj = _joined(attention.c_proj)
-        mlp.w12 = _joined(mlp.w1, mlp.w2)
-        mlp.c_proj = _joined(mlp.c_proj)
-        del attention.c_q, attention.c_k, attention.c_v, mlp.w1, mlp.w2
-    head = model.transformer["wte"] if model.lm_head is None else model.lm_head
-    model.lm_head = PackedLinear(head.weight)
+    replace_linears(model, PackedLinear, PackedLinear)
     return True
 
 
-def _joined(*linears: nn.Linear) -> PackedLinear:
+LinearMaker = Callable[[Tensor, "Tensor | None"], nn.Module]
+"""From weight (out, in) and bias to a layer of another kind."""
+
+
+def replace_linears(model: GPT, make: LinearMaker, make_head: LinearMaker) -> None:
+    """Replace every linear layer, joining those whose inputs are the same.
+
+    Each plain matrix is dropped as soon as its new form exists. A tied head gets a form of its own of the
+    embedding, which itself must stay as it is.
+    """
+    for block in model.transformer["h"]:
+        attention, mlp = block.attn, block.mlp
+        attention.c_qkv = _joined(make, attention.c_q, attention.c_k, attention.c_v)
+        attention.c_proj = _joined(make, attention.c_proj)
+        mlp.w12 = _joined(make, mlp.w1, mlp.w2)
+        mlp.c_proj = _joined(make, mlp.c_proj)
+        del attention.c_q, attention.c_k, attention.c_v, mlp.w1, mlp.w2
+    head = model.transformer["wte"] if model.lm_head is None else model.lm_head
+    model.lm_head = make_head(head.weight, None)
+
+
+def _joined(make: LinearMaker, *linears: nn.Linear) -> nn.Module:
     biases = [linear.bias for linear in linears if linear.bias is not None]
-    return PackedLinear(
-        torch.cat([linear.weight for linear in linears]), torch.cat(biases) if biases else None
-    )
+    return make(torch.cat([linear.weight for linear in linears]), torch.cat(biases) if biases else None)

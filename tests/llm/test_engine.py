@@ -302,3 +302,25 @@ def test_whatever_happens_every_text_is_what_it_would_be_alone(
         assert end.text == whole or end.reason == "cancelled"
     for row, held in enumerate(engine.rows.held):
         assert len(held) == engine.rows.cache.lengths[row]
+
+
+def test_slots_share_one_budget_and_what_does_not_fit_waits() -> None:
+    engine, _ = engine_of(MODEL, slots=3, kv_tokens=120)
+    prompts = {name: [*PERSONA, index] for index, name in enumerate("abc")}
+    for name, tokens in prompts.items():
+        engine.submit(request(name, tokens))
+    outputs = engine.step()
+    assert {one.request.generation for one in engine.running} == {"a", "b"}  # each may grow to 51
+    outputs += run(engine)
+    for name, tokens in prompts.items():
+        assert text_of(outputs, name) == letters(alone(tokens))
+    assert engine.rows.used <= 120
+
+
+def test_a_conversation_larger_than_the_budget_is_refused() -> None:
+    engine, _ = engine_of(MODEL, slots=3, kv_tokens=50)
+    assert engine.context == 50
+    with pytest.raises(RefusedError, match="do not fit the context of 50"):
+        engine.submit(request("a", [*PERSONA, 1]))
+    engine.submit(request("b", PERSONA))
+    assert text_of(run(engine), "b") == letters(alone(PERSONA))

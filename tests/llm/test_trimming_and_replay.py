@@ -88,9 +88,9 @@ def test_common_prefix() -> None:
     assert common_prefix([1, 2], [1, 2]) == 2
 
 
-def filled(*rows: list[int]) -> Rows:
+def filled(*rows: list[int], budget: int | None = None) -> Rows:
     cache = KVCache(1, len(rows), 1, 400, 2, dtype=torch.float32)
-    made = Rows(cache)
+    made = Rows(cache, budget)
     for index, tokens in enumerate(rows):
         cache.lengths[index] = len(tokens)
         made.held[index] = list(tokens)
@@ -102,13 +102,13 @@ def test_another_conversation_does_not_overwrite_one_that_may_go_on() -> None:
     first, second = [*persona, *range(200, 300)], [*persona, *range(300, 400)]
     rows = filled(first, second)
     rows.free = {0, 1}
-    row, cached = rows.claim([*second, 7])
+    row, cached = rows.claim([*second, 7], 400)
     assert (row, cached) == (1, 200)
     rows.extend(row, [7])
     rows.cache.lengths[row] += 1
     rows.release(row)
     # A third one, too, begins with the persona: the row unused for longest gives way.
-    row, cached = rows.claim([*persona, 5, 6])
+    row, cached = rows.claim([*persona, 5, 6], 400)
     assert (row, cached) == (0, 100)
     assert rows.held[1][:200] == second
 
@@ -116,13 +116,31 @@ def test_another_conversation_does_not_overwrite_one_that_may_go_on() -> None:
 def test_an_empty_row_is_taken_before_a_conversation_is_lost() -> None:
     persona = list(range(100))
     rows = filled([*persona, *range(200, 300)], [])
-    row, cached = rows.claim([*persona, 1, 2])
+    row, cached = rows.claim([*persona, 1, 2], 400)
     assert (row, cached) == (1, 100)
     assert rows.free == {0}
 
 
 def test_no_free_row() -> None:
     rows = filled([])
-    rows.claim([1, 2])
+    rows.claim([1, 2], 400)
     with pytest.raises(IndexError, match="no cache row"):
-        rows.claim([1, 2])
+        rows.claim([1, 2], 400)
+
+
+def test_what_runs_takes_its_room_from_the_oldest_conversation() -> None:
+    persona = list(range(100))
+    rows = filled([*persona, 1, 2], [*persona, *range(200, 300)], [*persona, *range(300, 400)], budget=600)
+    for row in (0, 2, 1):  # row 2 was used before row 1
+        rows.free.discard(row)
+        rows._reserved[row] = 0
+        rows.release(row)
+    assert rows.claim([*persona, 1, 2, 3], 350) == (0, 102)
+    # 350 of 600 are spoken for: of 400 tokens that were kept, 250 may stay.
+    assert [len(held) for held in rows.held] == [102, 200, 50]
+    assert rows.cache.lengths[2] == 50
+    assert rows.startable([250]) == 1
+    assert rows.startable([251]) == 0
+    assert rows.startable([100, 100, 20]) == 2  # no third row is free
+    rows.release(0)
+    assert rows.startable([600]) == 1

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import math
-import mmap
-import sys
 
 import numpy as np
 import torch
 
 from shared.model.config import GPTConfig
 from shared.model.kv_cache import KVCache
+from shared.model.pages import give_back, zero_pages
 
 CHUNK = 128
 LANES = 16
@@ -45,7 +44,9 @@ class NativeCache(KVCache):
             config.n_kv_head,
             CHUNK * (config.head_size + padded),
         )
-        self.chunks = _zeros(shape)
+        pages = zero_pages(2 * math.prod(shape), huge=True)  # small ones double the time of long contexts
+        self.chunks = torch.from_numpy(np.frombuffer(pages, np.float16).reshape(shape))
+        self._pages = [pages]
         self.lengths = [0] * batch
         self.max_seq_len = length
         self.view = CacheView(self.chunks.data_ptr(), *self.chunks.stride()[:4])
@@ -55,6 +56,16 @@ class NativeCache(KVCache):
         """Bytes reserved for keys and values."""
         return self.chunks.nbytes
 
+    def give_back(self, row: int) -> None:
+        """Free the chunks behind what a row holds."""
+        size = self.chunks.itemsize * self.chunks.stride(1)
+        start = self.chunks.itemsize * self.chunks.stride(0) * row
+        give_back(
+            self._pages[0],
+            start + size * -(-self.lengths[row] // CHUNK),
+            start + size * self.chunks.shape[1],
+        )
+
     def copy_prefix(self, source: int, target: int, length: int) -> None:
         """Replace what `target` holds by the first `length` tokens of `source`."""
         if not 0 <= length <= self.lengths[source]:
@@ -63,15 +74,3 @@ class NativeCache(KVCache):
             whole = -(-length // CHUNK)
             self.chunks[target, :whole] = self.chunks[source, :whole]
         self.lengths[target] = length
-
-
-def _zeros(shape: tuple[int, ...]) -> torch.Tensor:
-    """Float16 zeros whose pages the system gives when they are written, huge ones where it has them."""
-    size = 2 * math.prod(shape)
-    if sys.platform == "win32":
-        memory = mmap.mmap(-1, size)
-    else:  # private: shared memory gets no huge pages, and long contexts then take twice the time
-        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.from_numpy(np.frombuffer(memory, np.float16).reshape(shape))
