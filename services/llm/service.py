@@ -46,7 +46,10 @@ class LlmService(Service):
                 from services.llm.inference import Inference  # brings torch, which a backend does not need
 
                 self.runner = Inference.load(
-                    self.settings.llm, progress=self._report_loading, clock=self.clock
+                    self.settings.llm,
+                    progress=self._report_loading,
+                    clock=self.clock,
+                    look_up=self.bus.obey,
                 )
         except ModelError as error:
             raise StartError(str(error)) from None

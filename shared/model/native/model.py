@@ -26,6 +26,8 @@ from shared.model.rotary import RotaryEmbedding
 MAX_COLUMNS = 192
 """Tokens of a prompt that pass through the layers together: what they need stays in the core's own cache."""
 
+NO_MEMORY = "the native engine got no memory for this batch"
+
 _TOP_SLOTS = {
     "transformer.wte.weight": 0,
     "lm_head.weight": 1,
@@ -192,23 +194,45 @@ class NativeModel:
             if length > self.config.block_size:
                 raise ValueError(f"{length} tokens do not fit the context of {self.config.block_size}")
             cache = self.new_cache(batch, length)
-        assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
         rows = range(batch) if rows is None else rows
-        if len(rows) != batch or len(set(rows)) != batch:
-            raise ValueError(f"{batch} sequences need as many different cache rows, not {list(rows)}")
-        cache.require_room(rows, length)
+        if length == 1:
+            return self.decode(cache, rows, tokens[:, 0].tolist())[:, None]
+        cache = _checked(cache, rows, batch, length)
         ids = np.ascontiguousarray(tokens.numpy(), np.int32)
         if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocab_size:
             raise ValueError(f"a token id lies outside the vocabulary of {self.config.vocab_size}")
         self._need_rotary(max(cache.lengths[row] for row in rows) + length)
         logits = torch.empty((batch, 1 if last_only else length, self.config.vocab_size))
-        if length == 1:
-            starts = np.array([cache.lengths[row] for row in rows], np.int32)
-            self._forward(cache, ids[:, 0], np.array(rows, np.int32), starts, range(batch), logits)
-        else:
-            for index, row in enumerate(rows):
-                self._sequence(cache, ids[index], row, logits[index], last_only)
+        for index, row in enumerate(rows):
+            self._sequence(cache, ids[index], row, logits[index], last_only)
         cache.advance(rows, length)
+        return logits
+
+    def decode(self, cache: KVCache, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
+        """One more token in each of `rows`: logits (B, vocab_size). Little else than the native call, because
+        after a pass through all weights Python itself runs from cold caches."""
+        count = len(tokens)
+        cache = _checked(cache, rows, count, 1)
+        if not 0 <= min(tokens) <= max(tokens) < self.config.vocab_size:
+            raise ValueError(f"a token id lies outside the vocabulary of {self.config.vocab_size}")
+        starts = [cache.lengths[row] for row in rows]
+        self._need_rotary(max(starts) + 1)
+        logits = torch.empty((count, self.config.vocab_size))
+        whole = ctypes.c_int32 * count
+        failed = self._library.akane_forward(
+            self._handle,
+            ctypes.byref(cache.view),
+            count,
+            whole(*tokens),
+            whole(*rows),
+            whole(*starts),
+            count,
+            whole(*range(count)),
+            logits.data_ptr(),
+        )
+        if failed:
+            raise MemoryError(NO_MEMORY)
+        cache.advance(rows, 1)
         return logits
 
     def _sequence(
@@ -246,7 +270,7 @@ class NativeModel:
             logits.data_ptr(),
         )
         if failed:
-            raise MemoryError("the native engine got no memory for this batch")
+            raise MemoryError(NO_MEMORY)
 
     def _need_rotary(self, positions: int) -> None:
         """Make the rotary tables reach `positions`; a long context is only paid for when it is used."""
@@ -263,6 +287,14 @@ class NativeModel:
         from shared.model.generate import generate
 
         return generate(self, tokens, max_tokens, **options)
+
+
+def _checked(cache: KVCache, rows: Sequence[int], batch: int, length: int) -> NativeCache:
+    assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
+    if len(rows) != batch or len(set(rows)) != batch:
+        raise ValueError(f"{batch} sequences need as many different cache rows, not {list(rows)}")
+    cache.require_room(rows, length)
+    return cache
 
 
 def wanted_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
