@@ -156,7 +156,7 @@ class Engine:
             return [result for one in batch for result in self._decode([one])]
         for row, token in zip(rows, last, strict=True):
             self.rows.extend(row, [token])
-        return list(zip(batch, logits, strict=True))
+        return [(one, logits[index]) for index, one in enumerate(batch)]
 
     def _accept(self, generation: Generation, logits: Tensor) -> list[Output]:
         """Choose the next token and tell what it means: text, an end, or nothing yet."""

@@ -162,7 +162,9 @@ class Sampler:
 
         A row on a GPU is brought to the CPU: it is 0.2 to 0.6 MB, and the id is waited for anyway.
         """
-        row = logits[: self.n_tokens].float().cpu().contiguous()
+        row = logits if len(logits) <= self.n_tokens else logits[: self.n_tokens]
+        if row.dtype != torch.float32 or row.device.type != "cpu":
+            row = row.float().cpu()
         choose = native_sample() or sample
         token = choose(row, self.params, self.random.random(), self._different)
         self.generated.append(token)

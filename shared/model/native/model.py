@@ -14,8 +14,8 @@ import torch
 from gguf import GGMLQuantizationType
 from torch import Tensor
 
+from shared.cores import physical_cores
 from shared.model.config import GPTConfig
-from shared.model.device import physical_cores
 from shared.model.gguf_file import GgufFile
 from shared.model.gguf_model import ROPE_FACTORS, akane_name
 from shared.model.kv_cache import KVCache

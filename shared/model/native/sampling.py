@@ -49,6 +49,7 @@ def native_sample() -> Choose | None:
         draw = _Draw(
             params.temperature, params.top_p, params.min_p, uniform, params.repetition_penalty, params.top_k
         )
+        row = row.contiguous()
         address, count = seen.buffer_info()
         if params.repetition_penalty == 1.0:
             count = 0
