@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from shared.model.native.build import NativeUnavailableError, load_library
+from shared.model.native.build import NATIVE, NativeUnavailableError, load_library
 
 if TYPE_CHECKING:
     from shared.model.sampling import SamplingParams
@@ -34,11 +34,11 @@ class _Draw(ctypes.Structure):
     )
 
 
-@lru_cache(maxsize=1)
-def native_sample() -> Choose | None:
+@lru_cache
+def native_sample(target: tuple[str, ...] = NATIVE) -> Choose | None:
     """`shared.model.sampling.sample` in the native library; None where that cannot be had."""
     try:
-        call = load_library().akane_sample
+        call = load_library(target).akane_sample
     except NativeUnavailableError as error:
         log.info("PyTorch chooses the tokens: %s", error)
         return None
