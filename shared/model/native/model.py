@@ -14,9 +14,9 @@ import torch
 from gguf import GGMLQuantizationType
 from torch import Tensor
 
+from shared.cores import physical_cores
 from shared.model.adapter import Adapter
 from shared.model.config import GPTConfig
-from shared.model.device import physical_cores
 from shared.model.gguf_file import GgufFile
 from shared.model.gguf_model import ROPE_FACTORS, akane_name
 from shared.model.kv_cache import KVCache
@@ -26,6 +26,8 @@ from shared.model.rotary import RotaryEmbedding
 
 MAX_COLUMNS = 192
 """Tokens of a prompt that pass through the layers together: what they need stays in the core's own cache."""
+
+NO_MEMORY = "the native engine got no memory for this batch"
 
 _TOP_SLOTS = {
     "transformer.wte.weight": 0,
@@ -220,12 +222,11 @@ class NativeModel:
             if length > self.config.block_size:
                 raise ValueError(f"{length} tokens do not fit the context of {self.config.block_size}")
             cache = self.new_cache(batch, length)
-        assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
         rows = range(batch) if rows is None else rows
         ids = tokens.tolist()
         if length == 1:
             return self.decode(cache, rows, [token for (token,) in ids])[:, None]
-        self._check(cache, rows, ids)
+        cache = self._checked(cache, rows, ids)
         logits = torch.empty((batch, 1 if last_only else length, self.config.vocab_size))
         for index, row in enumerate(rows):
             self._sequence(cache, ids[index], row, logits[index], last_only)
@@ -238,16 +239,16 @@ class NativeModel:
         Plain numbers, no tensors: the weights push everything else out of the processor's caches, and then
         each of PyTorch's operators costs tens of microseconds.
         """
-        assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
-        self._check(cache, rows, [[token] for token in tokens])
+        cache = self._checked(cache, rows, [[token] for token in tokens])
         logits = torch.empty((len(tokens), self.config.vocab_size))
         starts = [cache.lengths[row] for row in rows]
         self._forward(cache, tokens, rows, starts, range(len(tokens)), logits)
         cache.advance(rows, 1)
         return logits
 
-    def _check(self, cache: NativeCache, rows: Sequence[int], ids: list[list[int]]) -> None:
+    def _checked(self, cache: KVCache, rows: Sequence[int], ids: list[list[int]]) -> NativeCache:
         """Raise what `__call__` raises before anything is written; make the rotary tables long enough."""
+        assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
         if len(rows) != len(ids) or len(set(rows)) != len(ids):
             raise ValueError(f"{len(ids)} sequences need as many different cache rows, not {list(rows)}")
         length = len(ids[0])
@@ -255,6 +256,7 @@ class NativeModel:
         if not all(0 <= token < self.config.vocab_size for row in ids for token in row):
             raise ValueError(f"a token id lies outside the vocabulary of {self.config.vocab_size}")
         self._need_rotary(max(cache.lengths[row] for row in rows) + length)
+        return cache
 
     def _sequence(
         self, cache: NativeCache, ids: list[int], row: int, logits: Tensor, last_only: bool
@@ -290,7 +292,7 @@ class NativeModel:
             logits.data_ptr(),
         )
         if failed:
-            raise MemoryError("the native engine got no memory for this batch")
+            raise MemoryError(NO_MEMORY)
 
     def _need_rotary(self, positions: int) -> None:
         """Make the rotary tables reach `positions`; a long context is only paid for when it is used."""
