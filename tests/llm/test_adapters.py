@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from adapters import random_adapter
 from engine_helpers import ends, engine_of, letters, random_gpt, request, run
 from test_llm_service import LONG, collect, finished, is_ready, payloads
 from test_llm_service import generate as ask
 from tiny_model import make_tiny_model
 
+from benchmarks.random_adapter import random_adapter
 from services.llm import adapters as adapters_module
 from services.llm.adapters import find_adapter
 from services.llm.inference import Inference

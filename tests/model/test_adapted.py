@@ -6,11 +6,11 @@ import copy
 
 import pytest
 import torch
-from adapters import random_adapter
 from model_helpers import FAMILIES, random_model, random_tokens
 from native_helpers import Type, distance, pair
 from test_native import TARGETS as PROCESSORS
 
+from benchmarks.random_adapter import random_adapter
 from shared.model.adapter import Adapter
 from shared.model.generate import decode, prefill
 from shared.model.gpt import GPT

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from adapters import SOMEBODY, random_adapter
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from benchmarks.random_adapter import SOMEBODY, random_adapter
 from shared.model.adapter import Adapter, load_adapter, require_fits, save_adapter
 from shared.model.config import GPTConfig
 from shared.model.errors import ModelError

@@ -1,4 +1,4 @@
-"""Random LoRA adapters for tests of any room."""
+"""Random LoRA adapters, for tests and for figures that do not depend on what an adapter has learned."""
 
 from __future__ import annotations
 
