@@ -51,10 +51,11 @@ class Inference:
         progress: Progress | None = None,
         offline: bool = False,
         clock: Clock = monotonic,
+        look_up: Callable[[], None] = lambda: None,
     ) -> Inference:
         """Load what the settings name and run it once, so that the first reply does not pay for it.
 
-        Raises ModelError with one sentence.
+        `look_up` is the engine's. Raises ModelError with one sentence.
         """
         bits = BITS[settings.quantise]
         if bits is not None and settings.engine == "native":
@@ -86,6 +87,7 @@ class Inference:
             queue_limit=settings.queue_limit,
             prefill_chunk=settings.prefill_chunk,
             clock=clock,
+            look_up=look_up,
         )
         engine.adapt(find_adapter(settings.adapter, loaded))
         prompts = PromptBuilder(loaded.template, loaded.tokenizer, engine.context)

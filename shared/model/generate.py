@@ -11,6 +11,7 @@ from torch import Tensor
 from shared.model.adapter import Adapter
 from shared.model.config import GPTConfig
 from shared.model.kv_cache import KVCache
+from shared.model.native import NativeModel
 from shared.model.sampling import Sampler, SamplingParams
 
 
@@ -44,11 +45,13 @@ def prefill(model: LanguageModel, cache: KVCache, row: int, tokens: Sequence[int
     return model(batch, cache, rows=(row,), last_only=True)[0, -1]
 
 
-@torch.inference_mode()
 def decode(model: LanguageModel, cache: KVCache, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
     """Add one token to each of `rows`; returns the logits (B, V) that follow."""
-    batch = torch.tensor(list(tokens), dtype=torch.long, device=model.device)[:, None]
-    return model(batch, cache, rows=rows, last_only=True)[:, -1]
+    if isinstance(model, NativeModel):
+        return model.decode(cache, rows, tokens)
+    with torch.inference_mode():
+        batch = torch.tensor(list(tokens), dtype=torch.long, device=model.device)[:, None]
+        return model(batch, cache, rows=rows, last_only=True)[:, -1]
 
 
 def generate(

@@ -1,5 +1,6 @@
 // The C functions that model.py calls. Checked there: shapes, ids, positions, room in the cache.
 #include "forward.h"
+#include "sample.h"
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -198,6 +199,18 @@ void akane_adapter_clear(void* model) {
   Model& m = *(Model*)model;
   for (Layer& layer : m.layers) layer.lora = LoraLayer{};
   m.lora = Lora{};
+}
+
+// The id chosen from row[count], or -1: see Sampling; -2 without memory. The ids in `seen`, each once, bear the
+// repetition penalty while this runs; afterwards the row is as it was.
+int akane_sample(float* row, int count, const Draw* draw, const int32_t* seen, int n_seen) {
+  static thread_local Sampling sampling;
+  try {
+    const Penalised penalised(row, seen, n_seen, draw->penalty);
+    return sampling.choose(row, count, *draw);
+  } catch (...) {
+    return -2;
+  }
 }
 
 void akane_unpacked(void* model, int slot, int layer, int row, float* out) { unpack_row(*matrix_of(*(Model*)model, slot, layer), row, out); }
