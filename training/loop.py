@@ -155,7 +155,7 @@ def _step(run: Run[Batch], step: int, rate: float) -> tuple[float, float, int]:
 def _judge(run: Run[Any], state: State, heldout: dict[str, float]) -> None:
     """Keep the weights if they are the best so far. A measure that is no number never is."""
     best = tuple(state.best.values()) or (math.inf,) * len(heldout)
-    if not tuple(heldout.values()) < best:
+    if not (tuple(heldout.values()) < best and all(map(math.isfinite, heldout.values()))):
         state.worse += 1
         return
     state.best, state.worse = heldout, 0

@@ -1,4 +1,4 @@
-"""Pairs of replies to one message, a better and a worse one: as people write them, and as the model reads them."""
+"""Pairs of a better and a worse reply to one message: as people write them, and as the model reads them."""
 
 from __future__ import annotations
 

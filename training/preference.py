@@ -26,8 +26,8 @@ from training.corpus import Corpus, replies
 from training.dialogues import dialogue_files, read_records
 from training.distributed import World, joined
 from training.errors import TrainingError
-from training.lora import add_lora, load_values
 from training.loop import measured
+from training.lora import add_lora, load_values
 from training.packing import Row, row_likelihoods
 from training.pairs import Pair, Rendered, drawn, n_steps, pair_rows, render_pair, split_pairs
 from training.progress import display
@@ -64,8 +64,8 @@ class Arguments(RunArguments):
 
 
 MEASURES = ("heldout_wrong", "heldout_loss", "heldout_margin")
-"""Share of held-out pairs whose rejected reply gained more than the chosen, the best run's lowest; loss a pair;
-mean reward of chosen above rejected, in nats times beta."""
+"""Of held-out pairs: the share whose rejected reply gained more than the chosen, which decides what is best;
+the loss a pair; the mean margin, in nats times beta."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,8 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def margins(policy: Tensor, reference: Tensor, lengths: Tensor | None, beta: float) -> Tensor:
     """Implicit reward of chosen above rejected, beta (log p - log p_ref) each, (N,).
 
-    `policy` and `reference` are log p of chosen and rejected, (N, 2), in nats; `lengths` their tokens, by which
-    the rewards are divided, or None. https://arxiv.org/abs/2305.18290, equation 7.
+    `policy` and `reference` are log p of chosen and rejected, (N, 2), in nats; `lengths` their tokens, by
+    which the rewards are divided, or None. https://arxiv.org/abs/2305.18290, equation 7.
     """
     rewards = beta * (policy - reference)
     if lengths is not None:
@@ -178,7 +178,8 @@ def prefer(arguments: Arguments, world: World) -> int:
         return dict(zip(MEASURES, values, strict=True))
 
     corpus = Corpus(loaded, persona, longest)
-    shown = [one.pair.dialogue(one.pair.chosen) for one in judges[: arguments.samples]]
+    asked = {one.pair.message: one.pair.dialogue(one.pair.chosen) for one in judges}
+    shown = list(asked.values())[: arguments.samples]
     steps = max(1, round(n_steps(mine, arguments.batch) * arguments.epochs))
     with display(steps, world.leads) as screen:
         state = train(

@@ -201,8 +201,9 @@ def save_best(
 ) -> str:
     """Take the run's best weights, let `save` write them to the result's path, and say where that is."""
     folder = Path(arguments.out).expanduser()
-    if state.best_file:
-        load_values(parameters, read_tensors(folder / state.best_file))
+    if not state.best_file:
+        raise Diverged("No held-out measure was a number: start again with a lower learning rate.")
+    load_values(parameters, read_tensors(folder / state.best_file))
     path = folder / f"{arguments.name}.safetensors"
     save(path)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, {measured(state.best)}"
