@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ from training.rendering import Sample
 
 CONFIG = GPTConfig(block_size=64, vocab_size=64, n_layer=2, n_head=4, n_kv_head=2, n_embd=32, token_limit=64)
 ASKED = ("tea", "rain", "chess", "boats", "maps", "songs", "cats", "snow", "kites", "soup", "trains", "moss")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many small steps: on shared cores a second thread costs more than it gains."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def random_values(parameters: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
@@ -105,7 +115,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny model, its persona, an adapter of fine-tuning and pairs."""
     folder = tmp_path_factory.mktemp("learned")
     model = tiny(folder)
-    assert quiet(finetune.main, command(folder / "sft", model, "--epochs", "2", "--lr", "0.01")) == 0
+    assert finetune.main(command(folder / "sft", model, "--epochs", "2", "--lr", "0.01")) == 0
     write_dialogues(
         folder / "pairs.jsonl",
         *(
@@ -117,14 +127,6 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     )  # fmt: skip
     return folder
-
-
-def quiet(main: Any, arguments: list[str]) -> int:
-    threads = torch.get_num_threads()
-    try:
-        return int(main(arguments))
-    finally:
-        torch.set_num_threads(threads)
 
 
 def command_of(learned: Path, out: Path) -> list[str]:
@@ -151,7 +153,7 @@ def command_of(learned: Path, out: Path) -> list[str]:
 
 
 def run(learned: Path, out: Path, *more: str) -> int:
-    return quiet(program.main, [*command_of(learned, out), *more])
+    return program.main([*command_of(learned, out), *more])
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
