@@ -51,6 +51,8 @@ class Persona(Section):
     forbidden: list[str] = []
     """Phrases that she never says, beside those that no persona may say."""
     sampling: Sampling = Sampling()
+    examples_with_adapter: bool = True
+    """Whether a model with an adapter gets the worked examples too; one that has learned her needs none."""
     example: list[Example] = []
 
     def pinned(self, memory: str = "", examples: bool = True, tags: bool = False) -> list[ChatTurn]:

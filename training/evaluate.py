@@ -13,7 +13,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,29 +115,34 @@ def table_of(said: Sequence[dict[str, Any]], learned: Sequence[str], keyworded: 
 
 
 def reading(
-    loaded: LoadedModel, persona: Persona, examples: bool, heldout: Sequence[Dialogue]
+    loaded: LoadedModel, persona: Persona, examples: bool, texts: Mapping[str, Sequence[Dialogue]]
 ) -> dict[str, float]:
-    """Perplexity of held-out dialogues (her words, under the live head) and of prose that is no chat."""
+    """Perplexity of dialogues by name (her words, under the live head), and of prose that is no chat."""
 
     @torch.inference_mode()
     def logits_of(ids: Sequence[int]) -> torch.Tensor:
         return loaded.model(torch.tensor([list(ids)]))[0]
 
-    samples = [
-        sample
-        for one in heldout
-        for sample in render(loaded.template, loaded.tokenizer, *messages(one, persona, examples))
-    ]
+    def of(dialogues: Sequence[Dialogue]) -> float:
+        rendered = (
+            render(loaded.template, loaded.tokenizer, *messages(one, persona, examples)) for one in dialogues
+        )
+        return perplexity(logits_of, [sample for samples in rendered for sample in samples])
+
     prose = loaded.tokenizer.encode((HELDOUT / "prose.txt").read_text(encoding="utf-8"))
-    first = min(loaded.tokenizer.end_ids)
-    return {
-        "perplexity of held-out dialogues": perplexity(logits_of, samples) if samples else float("nan"),
-        "perplexity of prose": perplexity(logits_of, windows(prose, first)),
-    }
+    numbers = {f"perplexity of {name}": of(dialogues) for name, dialogues in texts.items() if dialogues}
+    numbers["perplexity of prose"] = perplexity(logits_of, windows(prose, min(loaded.tokenizer.end_ids)))
+    return numbers
 
 
-def evaluate(way: Way, persona: Persona, cases: Sequence[Case], seeds: int, learned: Sequence[Dialogue],
-             heldout: Sequence[Dialogue]) -> tuple[dict[str, float], list[dict[str, Any]]]:  # fmt: skip
+def evaluate(
+    way: Way,
+    persona: Persona,
+    cases: Sequence[Case],
+    seeds: int,
+    learned: Sequence[Dialogue],
+    texts: Mapping[str, Sequence[Dialogue]],
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """One column of the table, and the replies. Raises ModelError."""
     loaded = load_talking(way.model, way.adapter)
     talker = Talker(loaded, persona, examples=way.examples)
@@ -145,7 +150,7 @@ def evaluate(way: Way, persona: Persona, cases: Sequence[Case], seeds: int, lear
     known = [text for dialogue in learned for text in replies(dialogue)]
     keyworded = {case.number for case in cases if case.question.keywords}
     numbers = table_of(said, known, keyworded)
-    numbers |= reading(loaded, persona, way.examples, heldout)
+    numbers |= reading(loaded, persona, way.examples, texts)
     return numbers, [{"way": way.name, **one} for one in said]
 
 
@@ -194,12 +199,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         persona = load_persona(asked.persona)
         cases = read_cases(HELDOUT / "messages.toml")
         learned, heldout = split(read_dialogues(dialogue_files([str(PERSONA_SET)], ROOT)), HELDOUT_SHARE)
+        unseen = read_dialogues([HELDOUT / "dialogues.jsonl"])
+        texts = {"held-out dialogues": heldout[:MAX_DIALOGUES], "dialogues on other themes": unseen}
         columns, said = {}, []
         for way in ways(asked):
             print(f"{way.name} ...", file=sys.stderr)
-            columns[way.name], lines = evaluate(
-                way, persona, cases, asked.seeds, learned, heldout[:MAX_DIALOGUES]
-            )
+            columns[way.name], lines = evaluate(way, persona, cases, asked.seeds, learned, texts)
             said += lines
     except (ConfigError, ModelError, TrainingError) as error:
         print(error, file=sys.stderr)

@@ -37,7 +37,6 @@ class Arguments(Section):
     data: list[str] = Field([str(PERSONA_SET)], min_length=1, description="dialogues: files or folders")
     model: str = Field("smollm2-135m", description="preset, hub name or path of the adapter's base")
     persona: str = Field("akane", description="persona whose instructions and sampling are used")
-    examples: bool = Field(False, description="the persona's worked examples head each prompt")
     draws: int = Field(1, ge=1, le=100, description="replies to each message")
     limit: int = Field(0, ge=0, description="messages, drawn by --seed; 0: all")
     seed: int = Field(1, ge=0, lt=2**31, description="of the replies")
@@ -68,7 +67,7 @@ def search(arguments: Arguments) -> int:
     talker = Talker(
         load_talking(arguments.model, Path(arguments.adapter).expanduser()),
         persona,
-        examples=arguments.examples,
+        examples=persona.examples_with_adapter,
     )
     total = len(found) * arguments.draws
     said: list[Said] = []

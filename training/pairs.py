@@ -65,11 +65,11 @@ class Rendered:
     samples: tuple[Sample, Sample]
 
 
-def render_pair(loaded: LoadedModel, persona: Persona, pair: Pair, examples: bool) -> Rendered:
-    """Under the persona's head, with its worked examples or without. Raises ModelError."""
+def render_pair(loaded: LoadedModel, persona: Persona, pair: Pair) -> Rendered:
+    """Under the head that a model with an adapter gets in the show. Raises ModelError."""
 
     def sample(reply: str) -> Sample:
-        said, n_head = messages(pair.dialogue(reply), persona, examples)
+        said, n_head = messages(pair.dialogue(reply), persona, persona.examples_with_adapter)
         last = render(loaded.template, loaded.tokenizer, said, n_head)[-1]
         return Sample(last.ids, last.learned[-1:])
 

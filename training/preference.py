@@ -57,7 +57,6 @@ class Arguments(RunArguments):
         False, description="divide by the replies' lengths, so that long ones gain nothing"
     )
     sft: float = Field(0.0, ge=0, description="weight of the chosen reply's own loss, in nats a token")
-    examples: bool = Field(False, description="the persona's worked examples head each pair")
     lr: float = Field(5e-5, gt=0, le=1, description="peak learning rate")
     epochs: float = Field(2.0, gt=0, le=1000, description="passes over the pairs")
     batch: int = Field(16, ge=1, description="pairs a step, of all processes together")
@@ -140,7 +139,7 @@ def prefer(arguments: Arguments, world: World) -> int:
     longest = min(arguments.max_tokens, model.config.block_size)
 
     def fitting(pairs: Sequence[Pair]) -> list[Rendered]:
-        rendered = [render_pair(loaded, persona, pair, arguments.examples) for pair in pairs]
+        rendered = [render_pair(loaded, persona, pair) for pair in pairs]
         return [one for one in rendered if max(len(sample.ids) for sample in one.samples) <= longest]
 
     mine, judges = fitting(learned), fitting(heldout)

@@ -36,6 +36,12 @@ class Memory:
         self._replies: deque[str] = deque(maxlen=RECENT_REPLIES)
         self._pinned = persona.pinned()
 
+    def use_adapter(self, has_adapter: bool) -> bool:
+        """The model has an adapter from now on, or none; True when the head of the prompt changed with it."""
+        before = self._pinned
+        self._pinned = self._persona.pinned(examples=not has_adapter or self._persona.examples_with_adapter)
+        return self._pinned != before
+
     @property
     def n_pinned(self) -> int:
         """Leading turns of every prompt that are never dropped."""
@@ -73,7 +79,7 @@ class Memory:
         return dropped
 
     def authors(self) -> set[str]:
-        """Names that stand in the prompt, of the examples and of past exchanges, in lower case."""
+        """Names that may stand in the prompt, of the examples and of past exchanges, in lower case."""
         past = (clean_name(exchange.message.author) for exchange in self._exchanges)
         named = {name.casefold() for name in (*past, *(example.author for example in self._persona.example))}
         return named - {"you"}

@@ -10,6 +10,7 @@ from typing import Literal
 from services.director.blocklist import load_blocklist
 from services.director.gate import Gate, Scene
 from services.director.inputs import (
+    AdapterChanged,
     Answered,
     Arrived,
     Died,
@@ -36,6 +37,7 @@ from shared.events import (
     Event,
     Finished,
     Health,
+    LlmStats,
     Mood,
     Processes,
     Progress,
@@ -66,6 +68,7 @@ class Director(Service):
         "chat.retracted",
         "llm.token",
         "llm.finished",
+        "llm.stats",
         "speech.progress",
         "speech.finished",
         "turn.state",
@@ -114,6 +117,9 @@ class Director(Service):
         elif isinstance(payload, Health):
             self._presences.beat(message.source, message.session, payload)
             self._note_presence(message.source)
+        elif isinstance(payload, LlmStats):
+            if message.source == "llm":
+                self._do(AdapterChanged(bool(payload.adapter)))
         elif isinstance(payload, Processes):
             self._presences.list(payload)
             for service in _SERVICES:

@@ -91,7 +91,7 @@ def test_a_column_and_the_table(loaded: LoadedModel, tmp_path: Path, monkeypatch
     monkeypatch.setattr(module, "load_talking", lambda name, adapter: loaded)
     (tmp_path / "prose.txt").write_text("All the red leaves fall. " * 30, encoding="utf-8")
     monkeypatch.setattr(module, "HELDOUT", tmp_path)
-    numbers, said = evaluate(Way("tiny", "tiny", False), PERSONA, cases, 2, [], [])
+    numbers, said = evaluate(Way("tiny", "tiny", False), PERSONA, cases, 2, [], {})
     assert [(one["case"], one["seed"]) for one in said] == [(n, seed) for seed in (1, 2) for n in range(4)]
     assert numbers["perplexity of prose"] > 1
     text = show({"tiny": numbers})
@@ -127,6 +127,8 @@ def test_replies_are_kept_for_reading(
     monkeypatch.setattr(module, "read_cases", lambda path: cases)
     monkeypatch.setattr(module, "MAX_DIALOGUES", 1)
     (tmp_path / "prose.txt").write_text("All the red leaves fall. " * 30, encoding="utf-8")
+    lines = (HELDOUT / "dialogues.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "dialogues.jsonl").write_text(lines[0], encoding="utf-8")
     monkeypatch.setattr(module, "HELDOUT", tmp_path)
     assert main(["--seeds", "1", "--only", "prompt", "--out", str(tmp_path)]) == 0
     assert "perplexity of held-out dialogues" in capsys.readouterr().out

@@ -30,7 +30,8 @@ def pair(number: int, message: str = "and now?", **more: object) -> Pair:
 
 def test_the_last_reply_alone_is_looked_at(model: Path, loaded: LoadedModel) -> None:
     one = pair(1, author="Mia", memory="Mia rows.", history=(Exchange(text="hi", reply="Hi Mia!"),))
-    rendered = render_pair(loaded, load_persona(str(model.with_name("persona.toml"))), one, False)
+    persona = load_persona(str(model.with_name("persona.toml")))
+    rendered = render_pair(loaded, persona, one)
     for sample, reply in zip(rendered.samples, ("Yes!", "No 1."), strict=True):
         ((start, end),) = sample.learned
         assert loaded.tokenizer.decode(list(sample.ids[start : end - 1])) == reply
@@ -38,8 +39,9 @@ def test_the_last_reply_alone_is_looked_at(model: Path, loaded: LoadedModel) -> 
         prompt = loaded.tokenizer.decode(list(sample.ids[:start]))
         for told in ("Mia rows.", "Hi Mia!", "Mia: and now?"):
             assert told in prompt
-    with_examples = render_pair(loaded, load_persona(str(model.with_name("persona.toml"))), one, True)
-    assert len(with_examples.samples[0].ids) > len(rendered.samples[0].ids)
+    assert "Mia: hi!" in loaded.tokenizer.decode(list(rendered.samples[0].ids))  # a worked example
+    bare = render_pair(loaded, persona.model_copy(update={"examples_with_adapter": False}), one)
+    assert "Mia: hi!" not in loaded.tokenizer.decode(list(bare.samples[0].ids))
 
 
 def test_silence_has_no_message() -> None:
@@ -63,7 +65,7 @@ def test_rows_keep_both_replies_together_and_an_epoch_has_every_pair_once(
     model: Path, loaded: LoadedModel
 ) -> None:
     persona = load_persona(str(model.with_name("persona.toml")))
-    given = [render_pair(loaded, persona, pair(i, f"what is {i * i}?"), False) for i in range(10)]
+    given = [render_pair(loaded, persona, pair(i, f"what is {i * i}?")) for i in range(10)]
     rows = pair_rows(given, 300)
     assert sorted(one.pair.id for held, _ in rows for one in held) == sorted(one.pair.id for one in given)
     assert len(rows) > 1

@@ -186,7 +186,7 @@ def test_held_out_pairs_are_told_apart_and_the_adapter_does_what_was_measured(
              rejected=f"As an assistant I cannot judge {what}.")
         for what in ("glue", "the sea")
     ]  # fmt: skip
-    held = [render_pair(loaded, persona, pair, False) for pair in unseen]
+    held = [render_pair(loaded, persona, pair) for pair in unseen]
 
     @torch.no_grad()
     def log_p(sample: Sample) -> float:
