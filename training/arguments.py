@@ -1,4 +1,4 @@
-"""Command lines made of a table: one flag for each field, a preset of `configs/training/` below the flags."""
+"""Command lines made of a table: one flag for each field, a preset of `configs/` below the flags."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from shared.config import ROOT, ConfigError, Section, load_toml, validate
 
 PRESETS = ROOT / "configs" / "training"
+"""Of fine-tuning; a folder in it for each other kind of run."""
 
 Model = TypeVar("Model", bound=Section)
 
 
-def parse(model: type[Model], prog: str, description: str, argv: Sequence[str] | None = None) -> Model:
+def parse(
+    model: type[Model],
+    prog: str,
+    description: str,
+    argv: Sequence[str] | None = None,
+    presets: Path | None = PRESETS,
+) -> Model:
     """The arguments of one run. Raises ConfigError, in one sentence, for a value or a preset that is wrong.
 
-    A field's description is its help; precedence is flag, preset, default.
+    A field's description is its help; precedence is flag, preset (if there is a folder of them), default.
     """
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -26,8 +33,9 @@ def parse(model: type[Model], prog: str, description: str, argv: Sequence[str] |
         argument_default=argparse.SUPPRESS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = ", ".join(sorted(path.stem for path in PRESETS.glob("*.toml")))
-    parser.add_argument("--preset", metavar="NAME", help=f"{names}, or the path of a toml file")
+    if presets:
+        names = ", ".join(sorted(path.stem for path in presets.glob("*.toml")))
+        parser.add_argument("--preset", metavar="NAME", help=f"{names}, or the path of a toml file")
     for name, field in model.model_fields.items():
         default = "" if field.is_required() else f" ({_shown(field.default)})"
         options: dict[str, Any] = {"help": f"{field.description}{default}".replace("%", "%%")}
@@ -44,17 +52,19 @@ def parse(model: type[Model], prog: str, description: str, argv: Sequence[str] |
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
     given = vars(parser.parse_args(argv))
     preset = given.pop("preset", None)
-    values = load_toml(preset_path(preset)) if preset else {}
-    if preset:
-        validate(model, values, str(preset_path(preset)))
+    values: dict[str, Any] = {}
+    if presets and preset:
+        path = preset_path(preset, presets)
+        values = load_toml(path)
+        validate(model, values, str(path))
     return validate(model, {**values, **given}, "the arguments")
 
 
-def preset_path(name: str) -> Path:
+def preset_path(name: str, presets: Path) -> Path:
     """File of a preset. Raises ConfigError when there is none of that name."""
-    path = Path(name) if name.endswith(".toml") else PRESETS / f"{name}.toml"
+    path = Path(name) if name.endswith(".toml") else presets / f"{name}.toml"
     if not path.exists():
-        known = ", ".join(sorted(file.stem for file in PRESETS.glob("*.toml")))
+        known = ", ".join(sorted(file.stem for file in presets.glob("*.toml")))
         raise ConfigError(f"There is no training preset {name!r}: known are {known}.")
     return path
 

@@ -36,16 +36,16 @@ class Corpus:
 
 
 def replies(corpus: Corpus, dialogues: Sequence[Dialogue], seed: int) -> Iterator[str]:
-    """The beginning of each dialogue and what she would say to it."""
+    """The last message of each dialogue, and what she would say to it after all before."""
     loaded, sampling = corpus.loaded, corpus.persona.sampling
     model = loaded.model
     assert isinstance(model, GPT)
     model.eval()
     for dialogue in dialogues:
         said, n_head = messages(dialogue, corpus.persona, False)
-        first = next(i for i in range(n_head, len(said)) if said[i]["role"] == "assistant")
+        last = max(i for i in range(n_head, len(said)) if said[i]["role"] == "assistant")
         ids = model.generate(
-            loaded.template.render(said[:first]),
+            loaded.template.render(said[:last]),
             sampling.max_tokens,
             temperature=sampling.temperature,
             top_k=sampling.top_k,
@@ -54,6 +54,7 @@ def replies(corpus: Corpus, dialogues: Sequence[Dialogue], seed: int) -> Iterato
             stop_tokens=loaded.tokenizer.end_ids,
             seed=seed,
         )
-        heard = said[first - 1]["content"] if first > n_head else "(silence)"
+        is_asked = last > n_head and said[last - 1]["role"] == "user"
+        heard = said[last - 1]["content"] if is_asked else "(silence)"
         yield f"{heard} -> {loaded.tokenizer.decode(ids).strip()}"
     model.train()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
@@ -14,6 +14,17 @@ from shared.persona import Persona, cleaned_line
 from training.errors import TrainingError
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+
+
+class Record(BaseModel):
+    """A line of a JSONL file."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: Text
+
+
+Kind = TypeVar("Kind", bound=Record)
 
 
 class Turn(BaseModel):
@@ -26,12 +37,9 @@ class Turn(BaseModel):
     content: Text
 
 
-class Dialogue(BaseModel):
+class Dialogue(Record):
     """One conversation. It may begin with a turn of hers: what she says into the silence."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    id: Text
     topic: str = ""
     mood: str = ""
     viewers: list[str] = []
@@ -48,21 +56,26 @@ class Dialogue(BaseModel):
         return self
 
 
-def dialogue_files(paths: Iterable[str], root: Path) -> list[Path]:
+def dialogue_files(paths: Iterable[str], root: Path, what: str = "dialogues") -> list[Path]:
     """The JSONL files that are meant, a folder's by name. Raises TrainingError where there are none."""
     files: list[Path] = []
     for name in paths:
         path = root / Path(name).expanduser()
         found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path] if path.exists() else []
         if not found:
-            raise TrainingError(f"There are no dialogues at {path}: name a .jsonl file or a folder of them.")
+            raise TrainingError(f"There are no {what} at {path}: name a .jsonl file or a folder of them.")
         files += found
     return files
 
 
 def read_dialogues(files: Sequence[Path]) -> list[Dialogue]:
     """All dialogues in order. Raises TrainingError, with file and line, for the first bad one."""
-    dialogues: list[Dialogue] = []
+    return read_records(files, Dialogue)
+
+
+def read_records(files: Sequence[Path], kind: type[Kind]) -> list[Kind]:
+    """All lines in order, each checked to be of that kind. Raises TrainingError, with file and line."""
+    records: list[Kind] = []
     seen: dict[str, str] = {}
     for path in files:
         try:
@@ -75,27 +88,28 @@ def read_dialogues(files: Sequence[Path]) -> list[Dialogue]:
             if not line.strip():
                 continue
             where = f"{path} line {number}"
-            dialogue = _parse(line, where)
-            if dialogue.id in seen:
+            record = _parse(line, where, kind)
+            if record.id in seen:
                 raise TrainingError(
-                    f"{where} has the id {dialogue.id[:60]!r} of {seen[dialogue.id]}: make it another."
+                    f"{where} has the id {record.id[:60]!r} of {seen[record.id]}: make it another."
                 )
-            seen[dialogue.id] = where
-            dialogues.append(dialogue)
-    if not dialogues:
-        raise TrainingError(f"There is no dialogue in {', '.join(map(str, files))}.")
-    return dialogues
+            seen[record.id] = where
+            records.append(record)
+    if not records:
+        raise TrainingError(f"There is no {kind.__name__.lower()} in {', '.join(map(str, files))}.")
+    return records
 
 
-def _parse(line: str, where: str) -> Dialogue:
+def _parse(line: str, where: str, kind: type[Kind]) -> Kind:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise TrainingError(f"{where} is not valid JSON: {str(error)[:80]}.") from None
     if not isinstance(value, dict):
-        raise TrainingError(f"{where} is no JSON object with id and turns.")
+        needed = ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
+        raise TrainingError(f"{where} is no JSON object with {needed}.")
     try:
-        return validate(Dialogue, value, where)
+        return validate(kind, value, where)
     except ConfigError as error:
         raise TrainingError(str(error)[:300]) from None
 

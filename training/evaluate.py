@@ -21,9 +21,8 @@ from typing import Any
 import torch
 
 from shared.config import ROOT, ConfigError, load_toml
-from shared.model.adapter import load_adapter, require_fits
 from shared.model.errors import ModelError
-from shared.model.loading import LoadedModel, load_model
+from shared.model.loading import LoadedModel
 from shared.persona import Persona, load_persona
 from training.dialogues import Dialogue, dialogue_files, messages, read_dialogues
 from training.errors import TrainingError
@@ -32,7 +31,7 @@ from training.persona_rules import replies
 from training.rendering import render
 from training.reply_rules import RULES, Answer, Question, broken
 from training.splitting import split
-from training.talking import Line, Talker
+from training.talking import Line, Talker, load_talking
 from training.wording import distinct
 
 HELDOUT = Path(__file__).with_name("data") / "heldout"
@@ -145,11 +144,7 @@ def evaluate(
     texts: Mapping[str, Sequence[Dialogue]],
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """One column of the table, and the replies. Raises ModelError."""
-    loaded = load_model(way.model, engine="auto")
-    if way.adapter is not None:
-        adapter = load_adapter(way.adapter)
-        require_fits(adapter, loaded.model.config, loaded.sha256)
-        loaded.model.set_adapter(adapter)
+    loaded = load_talking(way.model, way.adapter)
     talker = Talker(loaded, persona, examples=way.examples)
     said = [one for seed in range(1, seeds + 1) for one in judge(talker, cases, seed)]
     known = [text for dialogue in learned for text in replies(dialogue)]

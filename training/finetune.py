@@ -6,41 +6,45 @@ torchrun --nproc-per-node 2 -m training.finetune --preset akane-135m
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import torch
 from pydantic import AfterValidator, Field
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
-from shared.config import ROOT, ConfigError, Section
-from shared.model.adapter import NAME, TARGETS, Adapter, AdapterInfo, save_adapter
+from shared.config import ROOT
+from shared.model.adapter import TARGETS, AdapterInfo
 from shared.model.checkpoint import save_checkpoint
-from shared.model.device import pick_dtype, set_threads
-from shared.model.errors import ModelError
 from shared.model.gpt import GPT
-from shared.model.loading import LoadedModel, load_model
-from shared.model.progress import terminal_progress
+from shared.model.loading import LoadedModel
 from shared.model.saved_tokenizer import describe_tokenizer
 from shared.persona import load_persona
-from training.allocator import keep_freed_memory
 from training.arguments import parse
-from training.checkpoints import newest, read_tensors
 from training.corpus import Corpus, replies
 from training.dialogues import dialogue_files, read_dialogues
 from training.distributed import World, joined
-from training.errors import Diverged, TrainingError
-from training.loop import Run, State, fit, resume
-from training.lora import add_lora, load_values
+from training.errors import TrainingError
+from training.loop import State
+from training.lora import add_lora
 from training.mixture import Mixture
-from training.optimiser import cosine_rate, make_optimiser
 from training.packing import Row, row_loss
-from training.progress import CsvLog, display
+from training.progress import display
+from training.running import (
+    STOPPED,
+    RunArguments,
+    content_hash,
+    guarded,
+    load,
+    ready_to_learn,
+    require_free,
+    save_best,
+    train,
+    write_adapter,
+)
 from training.splitting import split
 
 
@@ -50,89 +54,48 @@ def _known_target(name: str) -> str:
     return name
 
 
-COLUMNS = ("loss", "heldout_loss", "rate", "gradient_norm", "tokens", "tokens_per_s")
-
-
 Target = Annotated[str, AfterValidator(_known_target)]
 
 
-class Arguments(Section):
+class Arguments(RunArguments):
     """One run of fine-tuning."""
 
     data: list[str] = Field(min_length=1, description="dialogues to learn: .jsonl files or folders of them")
-    heldout: list[str] = Field([], description="dialogues to judge by; without them, some of the data")
-    heldout_share: float = Field(0.05, gt=0, lt=1, description="of the data, where no --heldout is given")
     replay: list[str] = Field([], description="general chat, mixed in so that less is forgotten")
     replay_share: float = Field(0.1, ge=0, lt=1, description="of general chat among all dialogues")
-    model: str = Field("smollm2-135m", description="preset, hub name or path of the model to teach")
-    persona: str = Field("akane", description="persona whose instructions head the dialogues")
     examples_share: float = Field(0.3, ge=0, le=1, description="of dialogues headed by worked examples too")
-    out: str = Field("runs/finetune", description="folder of the run: log, checkpoint, result")
-    name: str = Field("akane", pattern=NAME.pattern, description="of the adapter or checkpoint that is made")
-    resume: bool = Field(False, description="go on with the run in --out")
     full: bool = Field(False, description="change all weights instead of learning an adapter")
     rank: int = Field(16, ge=1, le=64, description="of the adapter's matrices")
     alpha: float = Field(32.0, gt=0, description="the adapter counts alpha / rank times")
     targets: list[Target] = Field(list(TARGETS), min_length=1, description="layers that are adapted")
     dropout: float = Field(0.0, ge=0, lt=1, description="of the adapter's input")
-    lr: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps until the peak")
-    floor: float = Field(0.1, ge=0, le=1, description="share of the peak that is left at the end")
-    weight_decay: float = Field(0.0, ge=0, description="of matrices, by AdamW")
-    clip: float = Field(1.0, gt=0, description="largest gradient norm")
-    epochs: float = Field(4.0, gt=0, le=1000, description="passes over the data")
-    batch: int = Field(32, ge=1, description="dialogues a step, of all processes together")
-    row_tokens: int = Field(2048, ge=64, description="tokens at once: fewer take less memory")
-    max_tokens: int = Field(1024, ge=16, description="longest dialogue; longer ones are left out")
-    evaluate_every: int = Field(25, ge=1, description="steps between evaluations, each with a checkpoint")
-    patience: int = Field(4, ge=0, description="evaluations without gain until the run ends; 0: never")
-    samples: int = Field(2, ge=0, description="replies shown at each evaluation")
-    checkpointing: bool = Field(False, description="recompute activations: less memory, a third slower")
-    seed: int = Field(0, ge=0, lt=2**31, description="of order, heads and first weights")
-    device: str = Field("auto", description="auto, cuda, mps or cpu")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="that is computed in")
-    threads: int = Field(0, ge=0, description="of the CPU; 0 takes the physical cores")
-
-
-FREE = {"out", "resume", "samples", "device", "threads", "data", "heldout", "replay"}
-"""What may change when a run is taken up again; of files their content counts."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 2 and one sentence for wrong arguments or data, 1 for a run that broke, 130 for Ctrl-C."""
-    try:
+    """Exit status: see `guarded`."""
+
+    def job() -> int:
         arguments = parse(Arguments, "python -m training.finetune", __doc__ or "", argv)
         with joined(arguments.device) as world:
             return finetune(arguments, world)
-    except (ConfigError, ModelError, TrainingError) as error:
-        print(error, file=sys.stderr)
-        return 1 if isinstance(error, Diverged) else 2
-    except torch.OutOfMemoryError:
-        print("The device has too little memory: lower --row-tokens or add --checkpointing.", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped. The same command with --resume goes on.", file=sys.stderr)
-        return 130
+
+    return guarded(job, STOPPED)
 
 
 def finetune(arguments: Arguments, world: World) -> int:
     """The whole run, on this rank."""
-    folder = Path(arguments.out).expanduser()
-    if not arguments.resume and newest(folder) is not None:
-        raise TrainingError(f"{folder} holds a run: add --resume to go on with it, or give another --out.")
+    require_free(arguments)
     persona = load_persona(arguments.persona)
     files = {key: dialogue_files(getattr(arguments, key), ROOT) for key in ("data", "heldout", "replay")}
     learned = read_dialogues(files["data"])
+    data_sha256 = content_hash(files["data"])
     heldout = read_dialogues(files["heldout"]) if files["heldout"] else []
     replay = read_dialogues(files["replay"]) if files["replay"] else []
     if not heldout:
         learned, heldout = split(learned, arguments.heldout_share)
     if not learned or not heldout:
         raise TrainingError("The dialogues are too few to learn from some and to hold others out.")
-    loaded, autocast = _load(arguments, world)
+    loaded, autocast = load(arguments, world, arguments.full)
     model = loaded.model
     assert isinstance(model, GPT)
     if arguments.full:
@@ -156,7 +119,6 @@ def finetune(arguments: Arguments, world: World) -> int:
         )
     steps = max(1, round(mixture.steps * arguments.epochs))
     heldout_rows = mixture.heldout_rows(heldout)
-    folder.mkdir(parents=True, exist_ok=True)
 
     def batches_at(step: int) -> tuple[list[Row], int, int]:
         rows = mixture.rows(step)
@@ -164,81 +126,41 @@ def finetune(arguments: Arguments, world: World) -> int:
         return rows[world.rank :: world.size], n_learned, sum(len(row.ids) for row in rows)
 
     @torch.no_grad()
-    def evaluate() -> float:
+    def evaluate() -> dict[str, float]:
         model.eval()
         mine = heldout_rows[world.rank :: world.size]
         total = world.total(sum(float(row_loss(model, row, autocast)) for row in mine))
         model.train()
-        return total / sum(len(row.targets) for row in heldout_rows)
+        return {"heldout_loss": total / sum(len(row.targets) for row in heldout_rows)}
 
-    def tell(_: State) -> None:
-        if world.leads:
-            for line in replies(corpus, heldout[: arguments.samples], arguments.seed):
-                screen.say(f"    {line}")
-
-    described: dict[str, Any] = arguments.model_dump(exclude=FREE)
-    described |= {f"{key}_sha256": _hash(paths) for key, paths in files.items()}
-    described |= {"model_sha256": loaded.sha256, "processes": world.size}
     with display(steps, world.leads) as screen:
-        run = Run(
-            folder=folder,
-            world=world,
-            parameters=parameters,
-            optimiser=make_optimiser(parameters, arguments.weight_decay),
+        state = train(
+            arguments,
+            world,
+            loaded,
+            parameters,
+            files,
             steps=steps,
-            rate_at=partial(
-                cosine_rate,
-                total=steps,
-                peak=arguments.lr,
-                warmup=round(arguments.warmup * steps),
-                floor=arguments.floor,
-            ),
             batches_at=batches_at,
             loss_of=partial(row_loss, model, autocast=autocast),
             evaluate=evaluate,
-            tell=tell,
-            described=described,
-            seed=arguments.seed,
-            clip=arguments.clip,
-            evaluate_every=arguments.evaluate_every,
-            patience=arguments.patience,
+            measures=("heldout_loss",),
+            sampled=lambda: list(replies(corpus, heldout[: arguments.samples], arguments.seed)),
+            screen=screen,
+            intro=f"{len(mixture.dialogues)} dialogues, {mixture.n_replayed} of general chat an epoch, "
+            f"{len(heldout)} held out, {corpus.left_out} too long; computed in "
+            f"{'bfloat16' if autocast else loaded.dtype}",
         )
-        state = resume(run)
-        log = CsvLog(folder / "log.csv", COLUMNS, state.step) if world.leads else None
-        n_learning = sum(parameter.numel() for parameter in parameters.values())
-        screen.say(
-            f"{len(mixture.dialogues)} dialogues, {mixture.n_replayed} of general chat an epoch, "
-            f"{len(heldout)} held out, {corpus.left_out} too long; {steps} steps; {n_learning:,} of "
-            f"{loaded.parameters:,} parameters learn on {loaded.device} "
-            f"in {'bfloat16' if autocast else loaded.dtype}"
-        )
-        if state.step:
-            screen.say(f"going on behind step {state.step}")
-        state = fit(run, state, log, screen)
         if world.leads:
-            screen.say(_save_result(arguments, loaded, parameters, state, described["data_sha256"]))
+            screen.say(
+                save_best(
+                    arguments,
+                    parameters,
+                    state,
+                    partial(_save, arguments, loaded, parameters, state, data_sha256),
+                )
+            )
     return 0
-
-
-def _hash(paths: Sequence[Path]) -> str:
-    """SHA-256 of the files' bytes, one behind the other."""
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
-
-
-def _load(arguments: Arguments, world: World) -> tuple[LoadedModel, bool]:
-    """The model, and whether it is computed in bfloat16 with float32 weights (full fine-tuning)."""
-    # float16 would need its loss scaled: where there is no bfloat16, all is float32.
-    in_bfloat16 = pick_dtype(torch.device(world.device), arguments.dtype) == torch.bfloat16
-    set_threads(arguments.threads or None)
-    keep_freed_memory()
-    with terminal_progress() as progress:
-        loaded = load_model(
-            arguments.model,
-            device=world.device,
-            dtype="bfloat16" if in_bfloat16 and not arguments.full else "float32",
-            progress=progress if world.leads else None,
-        )
-    return loaded, arguments.full and in_bfloat16
 
 
 def _learnable(model: GPT, arguments: Arguments) -> dict[str, nn.Parameter]:
@@ -250,43 +172,36 @@ def _learnable(model: GPT, arguments: Arguments) -> dict[str, nn.Parameter]:
         parameters = add_lora(
             model, arguments.rank, arguments.alpha, arguments.targets, arguments.dropout, arguments.seed
         )
-    if arguments.checkpointing:
-        for block in model.transformer["h"]:
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
-    model.train()
+    ready_to_learn(model, arguments.checkpointing)
     return parameters
 
 
-def _save_result(
+def _save(
     arguments: Arguments,
     loaded: LoadedModel,
     parameters: dict[str, nn.Parameter],
     state: State,
     data_sha256: str,
-) -> str:
-    """Write the best weights as an adapter or a checkpoint; says where."""
-    folder = Path(arguments.out).expanduser()
-    if state.best_file:
-        load_values(parameters, read_tensors(folder / state.best_file))
-    path = folder / f"{arguments.name}.safetensors"
+    path: Path,
+) -> None:
+    """Write the parameters as an adapter or a checkpoint."""
     if arguments.full:
         assert isinstance(loaded.model, GPT)
         tensors = {name: one.detach().bfloat16() for name, one in parameters.items()}
         tokenizer = describe_tokenizer(loaded.tokenizer)
         save_checkpoint(path, loaded.model.config, tensors, tokenizer=tokenizer, **loaded.template.described)
-    else:
-        info = AdapterInfo(
-            name=arguments.name,
-            base_name=loaded.name,
-            base_hash=loaded.sha256,
-            rank=arguments.rank,
-            alpha=arguments.alpha,
-            targets=tuple(arguments.targets),
-            metrics={"heldout_loss": state.best_loss, "steps": state.step},
-            dataset_hash=data_sha256,
-        )
-        save_adapter(path, Adapter(info, {name: one.detach().bfloat16() for name, one in parameters.items()}))
-    return f"{path}: {path.stat().st_size / 1e6:.1f} MB, held-out loss {state.best_loss:.4f}"
+        return
+    info = AdapterInfo(
+        name=arguments.name,
+        base_name=loaded.name,
+        base_hash=loaded.sha256,
+        rank=arguments.rank,
+        alpha=arguments.alpha,
+        targets=tuple(arguments.targets),
+        metrics={**state.best, "steps": state.step},
+        dataset_hash=data_sha256,
+    )
+    write_adapter(path, info, parameters)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -31,9 +31,10 @@ class State:
     """Tokens that went through the model, of all ranks."""
     seconds: float = 0.0
     """Spent in steps, pauses left out."""
-    best_loss: float = math.inf
+    best: dict[str, float] = field(default_factory=dict)
+    """What the best evaluation measured."""
     best_file: str = ""
-    """Weights of the best evaluation, in the run's folder."""
+    """Its weights, in the run's folder."""
     worse: int = 0
     """Evaluations since then."""
 
@@ -49,11 +50,12 @@ class Run(Generic[Batch]):
     steps: int
     rate_at: Callable[[int], float]
     batches_at: Callable[[int], tuple[Sequence[Batch], int, int]]
-    """For a step: this rank's batches, and the learned tokens and all tokens of all ranks."""
+    """For a step: this rank's batches, and of all ranks what their losses are divided by, and the tokens."""
     loss_of: Callable[[Batch], Tensor]
-    """Sum over the batch's learned tokens, in nats."""
-    evaluate: Callable[[], float]
-    """Held-out loss a token; on every rank the same."""
+    """Sum over what the batch learns from: tokens, pairs."""
+    evaluate: Callable[[], dict[str, float]]
+    """Held-out measures by their column in the log, on every rank the same: the first is to fall, the next
+    decide between equals."""
     tell: Callable[[State], None]
     """Called after every evaluation."""
     described: Mapping[str, Any]
@@ -62,7 +64,7 @@ class Run(Generic[Batch]):
     clip: float
     evaluate_every: int
     patience: int
-    """Evaluations without a better loss before the run ends; 0: never."""
+    """Evaluations without a better one before the run ends; 0: never."""
 
 
 def resume(run: Run[Any]) -> State:
@@ -83,7 +85,7 @@ def resume(run: Run[Any]) -> State:
 
 
 def fit(run: Run[Batch], state: State, log: CsvLog | None, display: Display) -> State:
-    """Train until the steps are done or held-out loss no longer falls. Raises Diverged."""
+    """Train until the steps are done or the held-out measure no longer falls. Raises Diverged."""
     while state.step < run.steps and not (run.patience and state.worse >= run.patience):
         began = time.perf_counter()
         rate = run.rate_at(state.step)
@@ -98,11 +100,11 @@ def fit(run: Run[Batch], state: State, log: CsvLog | None, display: Display) -> 
             "rate": f"{rate:.3g}",
             "gradient_norm": f"{norm:.4f}",
         }
-        row |= {"tokens": state.tokens, "tokens_per_s": f"{tokens_per_s:.0f}", "heldout_loss": ""}
+        row |= {"tokens": state.tokens, "tokens_per_s": f"{tokens_per_s:.0f}"}
         due = state.step % run.evaluate_every == 0 or state.step == run.steps
         if due:
             heldout = run.evaluate()
-            row["heldout_loss"] = f"{heldout:.5f}"
+            row |= {name: f"{value:.5f}" for name, value in heldout.items()}
             _judge(run, state, heldout)
         # Before the checkpoint: a resumed run drops rows behind it, but cannot find lost ones.
         if log is not None:
@@ -112,10 +114,18 @@ def fit(run: Run[Batch], state: State, log: CsvLog | None, display: Display) -> 
                 kept = {**asdict(state), "run": run.described}
                 checkpoints.save(run.folder, state.step, run.parameters, run.optimiser, kept)
             run.world.wait()
-            display.say(f"step {state.step}: held-out loss {heldout:.4f} (best {state.best_loss:.4f})")
+            display.say(f"step {state.step}: {measured(heldout)}{'' if state.worse else ', the best so far'}")
             run.tell(state)
         display.step(state.step, f"loss {loss:.3f} · {tokens_per_s:,.0f} tokens/s")
     return state
+
+
+def measured(values: Mapping[str, float]) -> str:
+    """Measures as people read them: `heldout_loss` as `held-out loss 1.2345`."""
+    return ", ".join(
+        f"{name.replace('heldout', 'held-out').replace('_', ' ')} {value:.4f}"
+        for name, value in values.items()
+    )
 
 
 def _step(run: Run[Batch], step: int, rate: float) -> tuple[float, float, int]:
@@ -142,12 +152,13 @@ def _step(run: Run[Batch], step: int, rate: float) -> tuple[float, float, int]:
     return mean, norm, n_tokens
 
 
-def _judge(run: Run[Any], state: State, heldout: float) -> None:
-    """Keep the weights if they are the best so far. A held-out loss that is no number never is."""
-    if not heldout < state.best_loss:
+def _judge(run: Run[Any], state: State, heldout: dict[str, float]) -> None:
+    """Keep the weights if they are the best so far. A measure that is no number never is."""
+    best = tuple(state.best.values()) or (math.inf,) * len(heldout)
+    if not (tuple(heldout.values()) < best and all(map(math.isfinite, heldout.values()))):
         state.worse += 1
         return
-    state.best_loss, state.worse = heldout, 0
+    state.best, state.worse = heldout, 0
     state.best_file = f"best-{state.step:08d}.safetensors"
     if run.world.leads:
         checkpoints.write_tensors(run.folder / state.best_file, run.parameters)

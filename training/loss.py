@@ -20,12 +20,12 @@ class _CrossEntropy(torch.autograd.Function):
         matrix = weight.to(compute)
         d_hidden = torch.empty_like(hidden) if wants_hidden else None
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
-        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        losses = torch.empty(hidden.shape[0], dtype=torch.float32, device=hidden.device)
         step = max(1, CHUNK_LOGITS // weight.shape[0])
         for start in range(0, hidden.shape[0], step):
             x, goal = hidden[start : start + step], targets[start : start + step, None]
             log_p = torch.log_softmax(F.linear(x, matrix), -1, dtype=torch.float32)
-            loss -= log_p.gather(1, goal).sum()
+            losses[start : start + step] = -log_p.gather(1, goal)[:, 0]
             if not (wants_hidden or wants_weight):
                 continue
             d_logits = log_p.exp_()
@@ -37,14 +37,15 @@ class _CrossEntropy(torch.autograd.Function):
                 d_weight += d_logits.T @ x
         ctx.gradients = (d_hidden, d_weight)
         ctx.weight_dtype = weight.dtype
-        return loss
+        return losses
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         d_hidden, d_weight = ctx.gradients
         return (
-            None if d_hidden is None else d_hidden * grads[0].to(d_hidden.dtype),
-            None if d_weight is None else (d_weight * grads[0]).to(ctx.weight_dtype),
+            None if d_hidden is None else d_hidden * grads[0][:, None].to(d_hidden.dtype),
+            # Summed in the forward pass: right where all losses count alike, as they do in a sum.
+            None if d_weight is None else (d_weight * grads[0][0]).to(ctx.weight_dtype),
             None,
         )
 
@@ -55,4 +56,9 @@ def summed_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Ten
     `hidden` is (N, n_embd) after the last norm, `weight` (vocab_size, n_embd), `targets` (N,). Logits are
     computed in hidden's dtype, the rest in float32. The forward pass makes the gradient, softmax - onehot.
     """
-    return _CrossEntropy.apply(hidden, weight, targets)
+    return _CrossEntropy.apply(hidden, weight, targets).sum()
+
+
+def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """What `summed_cross_entropy` sums, (N,), each free to count differently; `weight` learns nothing."""
+    return _CrossEntropy.apply(hidden, weight.detach(), targets)

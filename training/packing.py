@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,8 +12,10 @@ from torch import Tensor
 from shared.model.gpt import GPT, Step
 from shared.model.rotary import RotaryEmbedding
 from training.attention import RowAttention
-from training.loss import summed_cross_entropy
+from training.loss import summed_cross_entropy, token_losses
 from training.rendering import Sample
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Row:
     """Places in the row whose next token is learned …"""
     targets: tuple[int, ...]
     """… and that token."""
+    learned: tuple[int, ...]
+    """How many of them each conversation has."""
 
 
 def make_row(samples: Sequence[Sample]) -> Row:
@@ -48,7 +53,8 @@ def make_row(samples: Sequence[Sample]) -> Row:
             targets += sample.ids[start:end]
         ids += sample.ids[head:]
         lengths.append(len(sample.ids) - head)
-    return Row(tuple(ids), head, tuple(lengths), tuple(predictors), tuple(targets))
+    learned = tuple(sample.n_learned for sample in samples)
+    return Row(tuple(ids), head, tuple(lengths), tuple(predictors), tuple(targets), learned)
 
 
 def _common(texts: Sequence[tuple[int, ...]]) -> int:
@@ -62,15 +68,21 @@ def plan_rows(samples: Sequence[Sample], max_tokens: int) -> list[Row]:
 
     A sample longer than that gets a row of its own.
     """
-    rows: list[Row] = []
+    return [make_row(held) for held in distribute(samples, lambda sample: [sample], max_tokens)]
+
+
+def distribute(
+    items: Sequence[Item], samples_of: Callable[[Item], list[Sample]], max_tokens: int
+) -> list[list[Item]]:
+    """The items of each row, where an item is some samples that have to share one; else as `plan_rows`."""
+    rows: list[list[Item]] = []
     held: list[Sample] = []
-    for sample in sorted(samples, key=lambda one: one.ids):
-        if held and len(make_row([*held, sample]).ids) > max_tokens:
-            rows.append(make_row(held))
+    for item in sorted(items, key=lambda one: samples_of(one)[0].ids):
+        if not held or len(make_row([*held, *samples_of(item)]).ids) > max_tokens:
+            rows.append([])
             held = []
-        held.append(sample)
-    if held:
-        rows.append(make_row(held))
+        rows[-1].append(item)
+        held += samples_of(item)
     return rows
 
 
@@ -125,6 +137,17 @@ def row_loss(model: GPT, row: Row, autocast: bool = False) -> Tensor:
 
     `autocast` computes in bfloat16 with float32 weights.
     """
+    return summed_cross_entropy(*_predicted(model, row, autocast))
+
+
+def row_likelihoods(model: GPT, row: Row) -> Tensor:
+    """log p of what is learned of each conversation, in nats, (len(row.lengths),); the head is frozen."""
+    losses = token_losses(*_predicted(model, row, False))
+    return torch.stack([-part.sum() for part in losses.split(row.learned)])
+
+
+def _predicted(model: GPT, row: Row, autocast: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Hidden states (N, n_embd) that predict, the head's matrix, and the N tokens that are right."""
     device = model.device
     tokens = torch.tensor(row.ids, device=device)[None]
     with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
@@ -135,4 +158,4 @@ def row_loss(model: GPT, row: Row, autocast: bool = False) -> Tensor:
     if autocast:
         hidden = hidden.bfloat16()
     head = model.transformer["wte"] if model.lm_head is None else model.lm_head
-    return summed_cross_entropy(hidden, head.weight, torch.tensor(row.targets, device=device))
+    return hidden, head.weight, torch.tensor(row.targets, device=device)

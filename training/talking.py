@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from shared.model.adapter import load_adapter, require_fits
 from shared.model.generate import generate, prefill
-from shared.model.loading import LoadedModel
+from shared.model.loading import LoadedModel, load_model
 from shared.persona import Persona, cleaned_line
 
 Message = dict[str, str]
@@ -91,6 +93,16 @@ class Talker:
             prefill(self.loaded.model, self._cache, 0, middle)
         self._held = list(ids[: len(ids) - 1])
         return list(ids[len(ids) - 1 :])
+
+
+def load_talking(model: str, adapter: Path | None) -> LoadedModel:
+    """A model on the engine that users get, under an adapter if there is one. Raises ModelError."""
+    loaded = load_model(model, engine="auto")
+    if adapter is not None:
+        held = load_adapter(adapter)
+        require_fits(held, loaded.model.config, loaded.sha256)
+        loaded.model.set_adapter(held)
+    return loaded
 
 
 def first_sentences(text: str, limit: int) -> str:

@@ -14,6 +14,7 @@ from tiny_model import make_tiny_model
 from shared.model.loading import LoadedModel, load_model
 from shared.persona import load_persona
 from training import evaluate as module
+from training import talking
 from training.evaluate import HELDOUT, Way, evaluate, judge, main, read_cases, show, table_of
 from training.measures import copied, openings, perplexity, said_twice, windows
 from training.rendering import Sample
@@ -87,7 +88,7 @@ def test_shares_of_replies() -> None:
 
 def test_a_column_and_the_table(loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = read_cases(HELDOUT / "messages.toml")[:4]
-    monkeypatch.setattr(module, "load_model", lambda name, engine: loaded)
+    monkeypatch.setattr(module, "load_talking", lambda name, adapter: loaded)
     (tmp_path / "prose.txt").write_text("All the red leaves fall. " * 30, encoding="utf-8")
     monkeypatch.setattr(module, "HELDOUT", tmp_path)
     numbers, said = evaluate(Way("tiny", "tiny", False), PERSONA, cases, 2, [], {})
@@ -112,7 +113,7 @@ def test_shares_of_a_column(loaded: LoadedModel) -> None:
 def test_a_missing_adapter_is_one_sentence(
     loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "load_model", lambda name, engine: loaded)
+    monkeypatch.setattr(talking, "load_model", lambda name, engine: loaded)
     missing = tmp_path / "none.safetensors"
     assert main(["--adapter", str(missing), "--only", "none", "--out", str(tmp_path)]) == 2
     assert str(missing) in capsys.readouterr().err
@@ -121,7 +122,7 @@ def test_a_missing_adapter_is_one_sentence(
 def test_replies_are_kept_for_reading(
     loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "load_model", lambda name, engine: loaded)
+    monkeypatch.setattr(module, "load_talking", lambda name, adapter: loaded)
     cases = read_cases(HELDOUT / "messages.toml")[:2]
     monkeypatch.setattr(module, "read_cases", lambda path: cases)
     monkeypatch.setattr(module, "MAX_DIALOGUES", 1)
