@@ -1,4 +1,4 @@
-"""What HTTP headers say about who asks: the key, the page's origin, the name by which this machine was called."""
+"""What HTTP headers say about who asks: the key, and the name by which this machine was called."""
 
 from __future__ import annotations
 

@@ -61,6 +61,7 @@ class WebServer:
         ws_max_size: int = 4096,
     ) -> None:
         self._socket = listening
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it logs addresses, keys and all
         config = uvicorn.Config(
             app,
             http="h11",

@@ -1,0 +1,175 @@
+"""The pages that listen, what they asked for, and the newest state for those that come late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Any
+
+from pydantic_core import to_json
+
+from services.stage.outbox import Outbox, Parcel
+from shared.bus import Message, SourceLost
+from shared.topics import TOPICS, Delivery
+
+MOUTH = "avatar.mouth"
+MOUTH_PAGES = 20
+"""30 events a second for each of these; further pages move the mouth by `speech.timeline`."""
+MAX_PAGES = 1_000
+OFFERED = tuple(name for name in TOPICS if name != "bus.probe")
+KEPT = tuple(name for name in OFFERED if TOPICS[name].delivery is not Delivery.STREAM)
+"""State and endings: read from the start, so that a page finds them; streams only once a page asks."""
+
+
+class Full(Exception):
+    """One sentence: no further page can be served."""
+
+
+class Page:
+    """One open `/bus` socket."""
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        self.topics = frozenset(topics)
+        self.outbox = Outbox()
+        self.news = asyncio.Event()
+
+    def put(self, parcel: Parcel) -> None:
+        """Have it sent, or dropped by the outbox's rules."""
+        self.outbox.put(parcel)
+        self.news.set()
+
+    async def next(self) -> str:
+        """The next text to send: first what was lost, if anything."""
+        while True:
+            if self.outbox.lost:
+                return notice("lost", lost=self.outbox.take_lost()).text
+            parcel = self.outbox.take()
+            if parcel is not None:
+                return parcel.text
+            self.news.clear()
+            await self.news.wait()
+
+
+class Hub:
+    """Lives in the event loop's thread. `want` is told which topics a page needs from the bus."""
+
+    def __init__(self, session: str, want: Callable[[tuple[str, ...]], None]) -> None:
+        self._session = session
+        self._want = want
+        self._pages: dict[Page, None] = {}
+        self._readers: dict[str, dict[Page, None]] = {name: {} for name in OFFERED}
+        self._waiting: dict[Page, None] = {}
+        """Pages that asked for the mouth and did not get it."""
+        self._kept: dict[tuple[str, str], deque[tuple[int, Message, Parcel]]] = {}
+        self._order = count()
+        self._lost_before = 0
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    @property
+    def lost_total(self) -> int:
+        """Events that slow pages did not get, of all pages so far."""
+        return self._lost_before + sum(page.outbox.lost_total for page in self._pages)
+
+    def join(self, topics: Iterable[str], history: int = 1) -> Page:
+        """A new page; state comes first, then what happens: of endings the last `history`. Raises Full."""
+        if len(self._pages) >= MAX_PAGES:
+            raise Full(f"{MAX_PAGES} pages are open: close some.")
+        page = Page(topics)
+        self._pages[page] = None
+        for topic in page.topics:
+            if topic == MOUTH and len(self._readers[MOUTH]) >= MOUTH_PAGES:
+                self._waiting[page] = None
+            else:
+                self._readers[topic][page] = None
+        self._want(tuple(page.topics))
+        waiting = [MOUTH] if page in self._waiting else []
+        page.put(notice("hello", session=self._session, topics=sorted(page.topics), waiting=waiting))
+        kept = [
+            (order, parcel)
+            for (topic, _), entries in self._kept.items()
+            if topic in page.topics
+            for order, _, parcel in list(entries)[-history:]
+        ]
+        for _, parcel in sorted(kept, key=lambda entry: entry[0]):
+            page.put(parcel)
+        page.put(notice("live"))
+        return page
+
+    def leave(self, page: Page) -> None:
+        """It has closed; its place for the mouth goes to the page that waits longest."""
+        if page in self._pages:
+            del self._pages[page]
+            self._lost_before += page.outbox.lost_total
+        self._waiting.pop(page, None)
+        for topic in page.topics:
+            self._readers[topic].pop(page, None)
+        if self._waiting and len(self._readers[MOUTH]) < MOUTH_PAGES:
+            heir = next(iter(self._waiting))
+            del self._waiting[heir]
+            self._readers[MOUTH][heir] = None
+            heir.put(notice("granted", topic=MOUTH))
+
+    def deliver(self, items: list[Message | SourceLost]) -> None:
+        """What came from the bus."""
+        for item in items:
+            if isinstance(item, SourceLost):
+                self._forget(item)
+                self.tell(notice("source_lost", source=item.source, session=item.session))
+                continue
+            readers = self._readers[item.topic]
+            delivery = TOPICS[item.topic].delivery
+            if not readers and delivery is Delivery.STREAM:
+                continue
+            parcel = Parcel(item.topic, item.source, delivery, encoded(item))
+            if delivery is not Delivery.STREAM:
+                key = (item.topic, item.source)
+                entries = self._kept.setdefault(key, deque(maxlen=delivery.value))
+                entries.append((next(self._order), item, parcel))
+            for page in readers:
+                page.put(parcel)
+
+    def tell(self, parcel: Parcel) -> None:
+        """Send to every page."""
+        for page in self._pages:
+            page.put(parcel)
+
+    def latest(self, topic: str) -> list[Message]:
+        """The newest message of each source."""
+        return [entries[-1][1] for (name, _), entries in self._kept.items() if name == topic]
+
+    def _forget(self, lost: SourceLost) -> None:
+        """The dead have no state; endings stay."""
+        for key in [key for key in self._kept if key[1] == lost.source]:
+            row = TOPICS[key[0]]
+            is_state = row.delivery is Delivery.STATE and not row.outlives_source
+            if is_state and self._kept[key][-1][1].session == lost.session:
+                del self._kept[key]
+
+
+def encoded(message: Message) -> str:
+    """An event as JSON; raw bytes as base64, what is not a number as null."""
+    body = {
+        "topic": message.topic,
+        "source": message.source,
+        "session": message.session,
+        "seq": message.seq,
+        "host": message.host,
+        "ts_ms": message.ts / 1e6,
+        "mono_ms": message.mono / 1e6,
+        "cause": message.cause,
+        "data": message.payload.model_dump(),
+    }
+    return _json(body)
+
+
+def notice(kind: str, delivery: Delivery = Delivery.ENDING, **fields: Any) -> Parcel:
+    """What the stage itself has to say to a page; has `type` where events have `topic`."""
+    return Parcel(kind, "", delivery, _json({"type": kind, **fields}))
+
+
+def _json(body: dict[str, Any]) -> str:
+    return to_json(body, bytes_mode="base64", inf_nan_mode="null").decode()
