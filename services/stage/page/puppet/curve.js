@@ -1,0 +1,124 @@
+// Curves as dense point lists (x0, y0, x1, y1, …), and ink: lines drawn as filled shapes whose weight varies.
+
+/**
+ * A smooth curve through `anchors` ([x, y] or [x, y, 1] for a sharp corner), a point about every `step` units.
+ * Hermite segments with chord-length tangents, so uneven anchors do not overshoot.
+ */
+export function spline(anchors, closed = false, step = 9) {
+  const n = anchors.length;
+  const at = (i) => anchors[closed ? (i + n) % n : Math.min(n - 1, Math.max(0, i))];
+  const chord = (i) => Math.hypot(at(i + 1)[0] - at(i)[0], at(i + 1)[1] - at(i)[1]) || 1e-6;
+  const tangent = (i, axis, side) => {
+    const end = !closed && (i === 0 || i === n - 1);
+    if (at(i)[2] || end) {
+      const from = side > 0 ? i : i - 1;
+      return (at(from + 1)[axis] - at(from)[axis]) / chord(from);
+    }
+    const [before, after] = [chord(i - 1), chord(i)];
+    const slopeIn = (at(i)[axis] - at(i - 1)[axis]) / before;
+    const slopeOut = (at(i + 1)[axis] - at(i)[axis]) / after;
+    return (slopeIn * after + slopeOut * before) / (before + after);
+  };
+  const points = [];
+  for (let i = 0; i < (closed ? n : n - 1); i++) {
+    const length = chord(i);
+    const pieces = Math.max(2, Math.ceil(length / step));
+    for (let k = 0; k < pieces; k++) {
+      const t = k / pieces;
+      const [h0, h1] = [(1 + 2 * t) * (1 - t) ** 2, t * (1 - t) ** 2 * length];
+      const [h2, h3] = [t * t * (3 - 2 * t), t * t * (t - 1) * length];
+      for (const axis of [0, 1]) {
+        points.push(
+          h0 * at(i)[axis] + h1 * tangent(i, axis, 1) + h2 * at(i + 1)[axis] + h3 * tangent(i + 1, axis, -1),
+        );
+      }
+    }
+  }
+  if (!closed) points.push(at(n - 1)[0], at(n - 1)[1]);
+  return Float32Array.from(points);
+}
+
+/** Anchors of the right half, top to bottom, completed by their mirror image to a closed outline. */
+export const mirrored = (half) => [
+  ...half,
+  ...half.filter(([x]) => x !== 0).reverse().map(([x, y, corner]) => [-x, y, corner]),
+];
+
+/** Points of an ellipse. */
+export function ellipse(x, y, rx, ry, pieces = 28) {
+  const points = new Float32Array(pieces * 2);
+  for (let i = 0; i < pieces; i++) {
+    const angle = (i / pieces) * 2 * Math.PI;
+    points[2 * i] = x + rx * Math.cos(angle);
+    points[2 * i + 1] = y + ry * Math.sin(angle);
+  }
+  return points;
+}
+
+/** Begin a path along `points`, moved by (dx, dy). */
+export function trace(ctx, points, dx = 0, dy = 0) {
+  ctx.beginPath();
+  ctx.moveTo(points[0] + dx, points[1] + dy);
+  for (let i = 2; i < points.length; i += 2) ctx.lineTo(points[i] + dx, points[i + 1] + dy);
+  ctx.closePath();
+}
+
+export function fill(ctx, points, colour) {
+  ctx.fillStyle = colour;
+  trace(ctx, points);
+  ctx.fill();
+}
+
+/** How the weight of a line runs from its start (0) to its end (1). */
+export const WEIGHT = {
+  even: () => 1,
+  taper: (s) => Math.sqrt(Math.max(0, 4 * s * (1 - s))),
+  grow: (s) => 0.15 + 0.85 * Math.sqrt(s) * Math.min(1, (1 - s) * 9),
+  fall: (s) => Math.min(1, s * 9) * (0.08 + 0.92 * Math.sqrt(1 - s)),
+  hair: (s) => Math.min(1, s * 2.2) * (0.3 + 0.7 * Math.min(1, (1 - s) * 2.5)),
+  lash: (s) => Math.min(1, 0.25 + s * 1.9) * Math.min(1, (1 - s) * 4.2),
+};
+
+const edge = new Float32Array(4096);
+
+/** Ink an open line: `width` units at its heaviest, its run given by a function of WEIGHT. */
+export function ink(ctx, points, width, weight = WEIGHT.taper) {
+  const n = points.length / 2;
+  ctx.beginPath();
+  for (let i = 0; i < n; i++) {
+    const [before, after] = [Math.max(0, i - 1) * 2, Math.min(n - 1, i + 1) * 2];
+    const [dx, dy] = [points[after] - points[before], points[after + 1] - points[before + 1]];
+    const reach = (width * weight(i / (n - 1))) / 2 / (Math.hypot(dx, dy) || 1);
+    const [x, y] = [points[2 * i], points[2 * i + 1]];
+    ctx.lineTo(x - dy * reach, y + dx * reach);
+    edge[2 * i] = x + dy * reach;
+    edge[2 * i + 1] = y - dx * reach;
+  }
+  for (let i = n - 1; i >= 0; i--) ctx.lineTo(edge[2 * i], edge[2 * i + 1]);
+  ctx.closePath();
+  ctx.fill();
+}
+
+/** Ink a closed outline: heavier on the side that faces down and right, away from the light. */
+export function outline(ctx, points, width, colour) {
+  const n = points.length / 2;
+  ctx.fillStyle = colour;
+  ctx.beginPath();
+  for (let i = 0; i <= n; i++) {
+    const k = (i % n) * 2;
+    const [before, after] = [((i + n - 1) % n) * 2, ((i + 1) % n) * 2];
+    const [dx, dy] = [points[after] - points[before], points[after + 1] - points[before + 1]];
+    const length = Math.hypot(dx, dy) || 1;
+    // outline points run clockwise on the screen, so (dy, -dx) points outwards
+    const facing = (dy * 0.45 - dx * 0.89) / length;
+    const reach = (width * (0.62 + 0.38 * facing)) / 2 / length;
+    ctx.lineTo(points[k] - dy * reach, points[k + 1] + dx * reach);
+    edge[2 * i] = points[k] + dy * reach;
+    edge[2 * i + 1] = points[k + 1] - dx * reach;
+  }
+  ctx.closePath();
+  ctx.moveTo(edge[2 * n], edge[2 * n + 1]);
+  for (let i = n - 1; i >= 0; i--) ctx.lineTo(edge[2 * i], edge[2 * i + 1]);
+  ctx.closePath();
+  ctx.fill();
+}

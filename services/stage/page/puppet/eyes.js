@@ -1,0 +1,151 @@
+// The eyes: opening, white, iris with gradient and lights, lashes. Drawn in the eye's own frame, then put on the head.
+
+import { ellipse, fill, ink, spline, trace, WEIGHT } from "./curve.js";
+import { fade } from "./palette.js";
+import { surface } from "./rig.js";
+
+const CENTRE = { x: 98, y: 462 };
+
+// lids in the eye's frame, inner to outer corner; x is shared by all rows
+const ACROSS = [-55, -42, -18, 10, 38, 56, 63];
+const LIDS = {
+  upper: [12, -24, -50, -58, -46, -18, 6],
+  lower: [12, 38, 52, 54, 44, 22, 6],
+  closed: [20, 31, 40, 42, 36, 24, 14],
+  smile: [24, 4, -13, -18, -10, 10, 27],
+};
+const IRIS = { rx: 38, ry: 51 };
+
+const between = (a, b, share) => a + (b - a) * share;
+
+/** Lid heights for an opening (0 to 1.2) and a smile (0 to 1); `slant` raises the outer corner. */
+function lids(open, smile, slant) {
+  const upper = [];
+  const lower = [];
+  for (let i = 0; i < ACROSS.length; i++) {
+    const shut = between(LIDS.closed[i], LIDS.smile[i], smile);
+    const tilt = (slant * (ACROSS[i] + 10)) / 60;
+    const cheek = smile * 17 * Math.max(0, 1 - (ACROSS[i] / 64) ** 2);
+    upper.push(between(shut, LIDS.upper[i], open) - tilt);
+    lower.push(between(shut, LIDS.lower[i] - cheek, Math.min(1, open * 1.4)) - tilt);
+  }
+  return { upper, lower };
+}
+
+/** Points of one eye on the face: `side` is -1 for the viewer's left, 1 for the right. */
+function onFace(side, points) {
+  const out = new Float32Array(points.length);
+  for (let i = 0; i < points.length; i += 2) {
+    out[i] = side * CENTRE.x + side * points[i];
+    out[i + 1] = CENTRE.y + points[i + 1];
+  }
+  return out;
+}
+
+const lidCurve = (heights, grow = 0) => spline(ACROSS.map((x, i) => [x, heights[i] + grow]), false, 7);
+
+function star(x, y, reach) {
+  const points = [];
+  for (let i = 0; i < 8; i++) {
+    const angle = (i / 8) * 2 * Math.PI - Math.PI / 2;
+    const radius = i % 2 ? reach * 0.36 : reach;
+    points.push(x + radius * Math.cos(angle), y + radius * Math.sin(angle) * 1.15);
+  }
+  return points;
+}
+
+/** Draw one eye. `face` holds the mood's numbers, `gaze` the place the iris looks at, `open` the lids. */
+export function paintEye(ctx, rig, colours, side, face, open, gaze) {
+  const { upper, lower } = lids(open, face.eyeSmile, face.eyeSlant);
+  const place = (points, extra = 0) => {
+    const there = onFace(side, points);
+    return rig.head(there, surface(there, extra));
+  };
+  const upperLine = place(lidCurve(upper));
+  const lowerLine = place(lidCurve(lower));
+  if (open > 0.06) paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowerLine);
+
+  // lower lash: a hint, at the outer half
+  ctx.fillStyle = colours.line;
+  if (open > 0.2) ink(ctx, lowerLine.subarray(Math.floor(lowerLine.length / 4) * 2), 4, WEIGHT.grow);
+  // upper lash: thick, ending in a flick
+  const arch = ACROSS.map((x, i) => [x, upper[i]]);
+  const tip = upper[6] - (open > 0.5 ? 5 : -1) - face.eyeSlant * 0.2;
+  const lash = place(spline([...arch.slice(0, 6), [66, upper[6] - 3], [77, tip - 5]], false, 7), 3);
+  ctx.fillStyle = colours.line;
+  ink(ctx, lash, 11 + 4 * Math.min(1, open), WEIGHT.lash);
+  const flicks = [[[50, upper[5] + 2], [66, upper[5] - 10], [76, upper[5] - 21]], [[36, upper[4] + 2], [52, upper[4] - 9], [60, upper[4] - 17]]];
+  const flip = open > 0.35 ? 1 : -0.7;
+  for (const [a, b, c] of flicks) {
+    const mid = [b[0], a[1] + (b[1] - a[1]) * flip];
+    const end = [c[0], a[1] + (c[1] - a[1]) * flip];
+    ink(ctx, place(spline([a, mid, end], false, 6), 3), 6, (s) => 1 - s);
+  }
+  // crease above the lid
+  if (open > 0.3) {
+    const crease = spline([[-34, upper[1] - 8], [-10, upper[2] - 14], [16, upper[3] - 13], [40, upper[4] - 13]], false, 8);
+    ctx.fillStyle = colours.skinLine;
+    ink(ctx, place(crease), 3.2, WEIGHT.taper);
+  }
+}
+
+function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowerLine) {
+  ctx.save();
+  const opening = new Float32Array(upperLine.length + lowerLine.length);
+  opening.set(upperLine);
+  for (let i = 0, n = lowerLine.length / 2; i < n; i++) {
+    opening[upperLine.length + 2 * i] = lowerLine[2 * (n - 1 - i)];
+    opening[upperLine.length + 2 * i + 1] = lowerLine[2 * (n - 1 - i) + 1];
+  }
+  fill(ctx, opening, "#fffdfc");
+  trace(ctx, opening);
+  ctx.clip();
+  const [x, y] = [side * (gaze.x * 17) - 1, -gaze.y * 13 - 1];
+  const [rx, ry] = [IRIS.rx * face.iris, IRIS.ry * face.iris];
+  const disc = (dx, dy, w, h) => place(ellipse(x + side * dx * face.iris, y + dy * face.iris, w * face.iris, h * face.iris));
+  const iris = place(ellipse(x, y, rx, ry, 40));
+  const [top, bottom] = [place([x, y - ry]), place([x, y + ry])];
+  const gradient = ctx.createLinearGradient(top[0], top[1], bottom[0], bottom[1]);
+  gradient.addColorStop(0.08, colours.eyeDark);
+  gradient.addColorStop(0.42, colours.eyeMid);
+  gradient.addColorStop(0.72, colours.eyes);
+  gradient.addColorStop(1, colours.eyeLight);
+  fill(ctx, iris, colours.eyeDark);
+  fill(ctx, place(ellipse(x, y, rx - 4, ry - 4, 40)), gradient);
+  fill(ctx, disc(0, 27, 24, 15), fade(colours.eyeLight, 0.62));
+  fill(ctx, disc(0, 2, 16, 23), colours.eyeDark);
+  fill(ctx, disc(0, 8, 8, 11), fade(colours.eyeMid, 0.7));
+  // the lid's shadow, over white and iris
+  const shade = new Float32Array(upperLine.length * 2);
+  const under = place(lidCurve(upper, 17));
+  shade.set(upperLine);
+  for (let i = 0, n = under.length / 2; i < n; i++) {
+    shade[upperLine.length + 2 * i] = under[2 * (n - 1 - i)];
+    shade[upperLine.length + 2 * i + 1] = under[2 * (n - 1 - i) + 1];
+  }
+  fill(ctx, shade, fade(colours.eyeDark, 0.3));
+  // lights lie on the same side of both eyes
+  const stars = Math.min(1, face.stars);
+  const lightX = -14 + gaze.x * 3;
+  if (stars < 0.98) fill(ctx, disc(lightX, -19, 12.5 * (1 - stars), 15.5 * (1 - stars)), "#ffffff");
+  if (stars > 0.02) {
+    fill(ctx, place(star(x + side * lightX * 0.8, y - 14, 25 * stars)), "#ffffff");
+    fill(ctx, place(star(x + side * 15, y + 24, 12 * stars)), "#ffffff");
+  }
+  fill(ctx, disc(15, 22 + 3 * face.wet, 6 + 4 * face.wet, 6.5 + 3 * face.wet), "rgba(255,255,255,.92)");
+  fill(ctx, disc(-12, 31, 3.2 + 4 * face.wet, 3.2 + 2 * face.wet), fade(colours.eyeLight, 0.95));
+  ctx.restore();
+}
+
+/** Draw one brow over the hair. */
+export function paintBrow(ctx, rig, colours, side, face) {
+  const lift = face.browLift + side * face.browSkew;
+  const [cos, sin] = [Math.cos(face.browTilt + side * face.browSkew * -0.006), Math.sin(face.browTilt + side * face.browSkew * -0.006)];
+  const anchors = [[-46, 6], [-22, -5 - face.browBend * 0.8], [8, -9 - face.browBend], [48, 6]].map(([x, y]) => [
+    side * (100 + x * cos + y * sin), // inner end first: a positive tilt lowers it
+    372 - lift + y * cos - x * sin,
+  ]);
+  const points = spline(anchors, false, 8);
+  ctx.fillStyle = colours.hairLine;
+  ink(ctx, rig.head(points, surface(points, 8)), 11, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
+}

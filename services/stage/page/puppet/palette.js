@@ -1,0 +1,65 @@
+// Colours of the puppet: a few the theme may set, and the shades derived from them.
+
+export const THEME = {
+  hair: "#cf3340",
+  ribbon: "#ee2f45",
+  trim: "#fff1dc",
+  skin: "#ffe7da",
+  eyes: "#1fa88e",
+  cloth: "#343047",
+  collar: "#f7ead6",
+  accent: "#d92b41",
+  shirt: "#fffaf2",
+};
+
+const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+
+/** `#rrggbb` between `a` (share 0) and `b` (share 1). */
+export function mix(a, b, share) {
+  const [from, to] = [channels(a), channels(b)];
+  return "#" + from.map((v, i) => Math.round(v + (to[i] - v) * share).toString(16).padStart(2, "0")).join("");
+}
+
+/** `#rrggbb` with an alpha from 0 to 1, as a CSS colour. */
+export const fade = (hex, alpha) => `rgba(${channels(hex).join(",")},${alpha})`;
+
+// derived colour: [base, mixed with, share]; later rows may use earlier ones
+const DERIVED = {
+  line: ["hair", "#1d0618", 0.74],
+  hairShade: ["hair", "#5a0f3c", 0.48],
+  hairDeep: ["hair", "#4a0b38", 0.68],
+  hairLight: ["hair", "#ff9a76", 0.42],
+  hairShine: ["hair", "#ffd9c0", 0.72],
+  hairLine: ["hair", "#26061c", 0.68],
+  ribbonShade: ["ribbon", "#76093f", 0.5],
+  ribbonDeep: ["ribbon", "#5c0636", 0.74],
+  ribbonLight: ["ribbon", "#ffb3a6", 0.5],
+  ribbonLine: ["ribbon", "#2a0419", 0.76],
+  trimShade: ["trim", "#c08a8c", 0.5],
+  skinShade: ["skin", "#dc7f79", 0.42],
+  skinDeep: ["skin", "#b94f5c", 0.55],
+  skinLine: ["skin", "#6d1a26", 0.78],
+  blush: ["skin", "#ff4e5a", 0.72],
+  eyeDark: ["eyes", "#071827", 0.82],
+  eyeMid: ["eyes", "#0a3450", 0.38],
+  eyeLight: ["eyes", "#c9fff0", 0.62],
+  eyeWhiteShade: ["eyes", "#cdbfd3", 0.88],
+  clothShade: ["cloth", "#120f22", 0.5],
+  clothLight: ["cloth", "#7d76a3", 0.32],
+  clothLine: ["cloth", "#0b0712", 0.72],
+  collarShade: ["collar", "#b88a96", 0.5],
+  accentShade: ["accent", "#5c0636", 0.5],
+  shirtShade: ["shirt", "#c7a3b4", 0.5],
+};
+
+/** The full palette of a theme; throws on a colour that is not `#rrggbb`. */
+export function palette(theme = {}) {
+  const colours = { ...THEME, ...theme };
+  for (const [name, value] of Object.entries(colours)) {
+    if (!/^#[0-9a-f]{6}$/i.test(value)) throw new Error(`theme colour ${name}: "${value}" is not of the form #rrggbb`);
+  }
+  for (const [name, [base, tint, share]] of Object.entries(DERIVED)) {
+    if (!(name in theme)) colours[name] = mix(colours[base], tint, share);
+  }
+  return colours;
+}
