@@ -160,6 +160,8 @@ class StageSettings(Section):
     font: str = "Nunito, 'Segoe UI', system-ui, sans-serif"
     caption_px: int = Field(default=44, ge=8, le=400)
     chat_px: int = Field(default=24, ge=8, le=400)
+    puppet: list[Annotated[str, Field(pattern=r"^[a-z]+=#[0-9a-fA-F]{6}$")]] = []
+    """Colours of the puppet, like `hair=#3355cc`: hair, eyes, ribbon, trim, skin, cloth, collar, accent, shirt."""
 
 
 class DashboardSettings(Section):

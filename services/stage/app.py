@@ -55,7 +55,8 @@ class Endpoints:
 
     async def theme(self, _: Request) -> Response:
         """GET /theme.json: the settings that say how pages look."""
-        return JSONResponse(self._settings.model_dump(include=set(THEME)))
+        colours = dict(colour.split("=") for colour in self._settings.puppet)
+        return JSONResponse({**self._settings.model_dump(include=set(THEME)), **colours})
 
     async def health(self, _: Request) -> Response:
         """GET /control/health: services, latencies of the last turn, pages."""

@@ -1,11 +1,20 @@
 // Drives the puppet: mood, pose and mouth from the bus, one frame after the other.
 
+const TO_THE_CHAT = { x: 0.55, y: 0.1 };
+const AHEAD = { x: 0, y: 0 };
 const CLOSED = { shape: "closed", open: 0 };
 const LISTENING_MS = 1500;
 const STALE_MS = 250; // a mouth that nobody moved for so long is shut
 const POSES = { thinking: "thinking", speaking: "speaking" };
 
 export class Avatar {
+  // Loaded only by pages that show her.
+  static async made(host, clock, look) {
+    const [{ Puppet }, { THEME }] = await Promise.all([import("./puppet/puppet.js"), import("./puppet/palette.js")]);
+    const colours = Object.entries(look).filter(([key, value]) => key in THEME && /^#[0-9a-f]{6}$/i.test(value));
+    return new Avatar(new Puppet(host, { theme: Object.fromEntries(colours) }), clock);
+  }
+
   constructor(puppet, clock) {
     this.puppet = puppet;
     this.clock = clock;
@@ -32,6 +41,7 @@ export class Avatar {
 
   mood(mood) {
     this.puppet.mood = mood.mood;
+    this.puppet.moodStrength = mood.intensity;
   }
 
   heard(now_ms) {
@@ -44,6 +54,7 @@ export class Avatar {
 
   update(now_ms) {
     const is_listening = this.phase === "idle" && now_ms < (this.listening_ms ?? 0);
+    this.puppet.look = is_listening ? TO_THE_CHAT : AHEAD;
     this.puppet.pose = is_listening ? "listening" : this.phase;
     if (!this.has_mouth) this.puppet.mouth = this.planned(now_ms);
     else if (now_ms - this.mouth_ms > STALE_MS) this.puppet.mouth = CLOSED;

@@ -18,7 +18,16 @@ export class Chat {
     this.add(`message/${message.id}`, message.author, message.text, message);
   }
 
-  // Her answer grows while she speaks; a late page finds the viewer's line in it too.
+  // Her answer, word by word as it is heard.
+  progress(progress) {
+    const row = this.add(`turn/${progress.turn}`, "Akane", "", {});
+    row.element.classList.add("hers");
+    row.chunks ??= [];
+    row.chunks[progress.chunk] = progress.heard;
+    row.text.textContent = row.chunks.filter(Boolean).join(" ");
+  }
+
+  // What became of it; a late page finds the viewer's line here too.
   turn(state) {
     if (state.end === "retracted") {
       this.retract(`message/${state.message_id}`);
@@ -28,11 +37,10 @@ export class Chat {
     if (state.message_id && state.prompt && (state.phase !== "done" || state.text)) {
       this.add(`message/${state.message_id}`, state.author, state.prompt, { channel: state.channel });
     }
-    const text = state.phase === "done" ? state.heard : state.text;
-    if (!text) return;
-    const row = this.add(`turn/${state.turn}`, "Akane", text, {});
+    if (state.phase !== "done" || !state.heard) return;
+    const row = this.add(`turn/${state.turn}`, "Akane", "", {});
     row.element.classList.add("hers");
-    row.text.textContent = text;
+    row.text.textContent = state.heard;
   }
 
   retracted(retraction) {

@@ -16,10 +16,11 @@ const clock = new AudioClock();
 const captions = place("captions") && new Captions(place("captions"), clock);
 const chat = place("chat") && new Chat(place("chat"));
 const status = place("status") && new Status(place("status"));
-const avatar = place("avatar") && (await madeAvatar(place("avatar")));
+const avatar = place("avatar") && (await Avatar.made(place("avatar"), clock, look));
 
 const WANTED = [
-  [captions || avatar, ["speech.timeline", "speech.progress", "speech.finished"]],
+  [captions || avatar, ["speech.timeline", "speech.finished"]],
+  [captions || avatar || chat, ["speech.progress"]],
   [avatar, ["avatar.mouth", "avatar.mood"]],
   [chat || avatar, ["chat.message"]],
   [chat, ["chat.retracted"]],
@@ -76,6 +77,7 @@ const feed = new Feed(
     "speech.progress"(progress, message, at_ms) {
       clock.progress(progress, message.mono_ms, at_ms);
       captions?.progress(progress, at_ms);
+      chat?.progress(progress);
     },
     "speech.finished"() {
       silence();
@@ -105,16 +107,6 @@ const feed = new Feed(
   },
   chat ? 20 : 1,
 );
-
-async function madeAvatar(host) {
-  try {
-    const { Puppet } = await import("./puppet/puppet.js");
-    return new Avatar(new Puppet(host, { theme: look }), clock);
-  } catch (error) {
-    console.error("no puppet:", error); // words without a face are better than nothing
-    return null;
-  }
-}
 
 function frame(now_ms) {
   captions?.update(now_ms);
