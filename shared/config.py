@@ -161,7 +161,7 @@ class StageSettings(Section):
     caption_px: int = Field(default=44, ge=8, le=400)
     chat_px: int = Field(default=24, ge=8, le=400)
     puppet: list[Annotated[str, Field(pattern=r"^[a-z]+=#[0-9a-fA-F]{6}$")]] = []
-    """Colours of the puppet, like `hair=#3355cc`: hair, eyes, ribbon, trim, skin, cloth, collar, accent, shirt."""
+    """Colours of the puppet, like `hair=#3355cc`; `configs/stack.toml` says which there are."""
 
 
 class DashboardSettings(Section):

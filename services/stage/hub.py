@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from pydantic_core import to_json
 
 from services.stage.outbox import Outbox, Parcel
 from shared.bus import Message, SourceLost
+from shared.events import ChatMessage, ChatRetracted
 from shared.topics import TOPICS, Delivery
 
 MOUTH = "avatar.mouth"
@@ -21,6 +22,10 @@ MAX_PAGES = 1_000
 OFFERED = tuple(name for name in TOPICS if name != "bus.probe")
 KEPT = tuple(name for name in OFFERED if TOPICS[name].delivery is not Delivery.STREAM)
 """State and endings: read from the start, so that a page finds them; streams only once a page asks."""
+
+
+REMEMBERED_MESSAGES = 1_000
+"""Messages whose retraction is still understood."""
 
 
 class Full(Exception):
@@ -63,6 +68,7 @@ class Hub:
         self._waiting: dict[Page, None] = {}
         """Pages that asked for the mouth and did not get it."""
         self._kept: dict[tuple[str, str], deque[tuple[int, Message, Parcel]]] = {}
+        self._messages: deque[ChatMessage] = deque(maxlen=REMEMBERED_MESSAGES)
         self._order = count()
         self._lost_before = 0
 
@@ -92,7 +98,7 @@ class Hub:
             (order, parcel)
             for (topic, _), entries in self._kept.items()
             if topic in page.topics
-            for order, _, parcel in list(entries)[-history:]
+            for order, _, parcel in islice(entries, max(0, len(entries) - history), None)
         ]
         for _, parcel in sorted(kept, key=lambda entry: entry[0]):
             page.put(parcel)
@@ -111,7 +117,7 @@ class Hub:
             heir = next(iter(self._waiting))
             del self._waiting[heir]
             self._readers[MOUTH][heir] = None
-            heir.put(notice("granted", topic=MOUTH))
+            heir.put(notice("granted", granted=MOUTH))
 
     def deliver(self, items: list[Message | SourceLost]) -> None:
         """What came from the bus."""
@@ -120,6 +126,10 @@ class Hub:
                 self._forget(item)
                 self.tell(notice("source_lost", source=item.source, session=item.session))
                 continue
+            if isinstance(item.payload, ChatMessage):
+                self._messages.append(item.payload)
+            elif isinstance(item.payload, ChatRetracted):
+                self._retract(item.payload)
             readers = self._readers[item.topic]
             delivery = TOPICS[item.topic].delivery
             if not readers and delivery is Delivery.STREAM:
@@ -139,15 +149,24 @@ class Hub:
 
     def latest(self, topic: str) -> list[Message]:
         """The newest message of each source."""
-        return [entries[-1][1] for (name, _), entries in self._kept.items() if name == topic]
+        return [entries[-1][1] for (name, _), entries in self._kept.items() if name == topic and entries]
 
     def _forget(self, lost: SourceLost) -> None:
         """The dead have no state; endings stay."""
-        for key in [key for key in self._kept if key[1] == lost.source]:
-            row = TOPICS[key[0]]
+        for (topic, source), entries in list(self._kept.items()):
+            row = TOPICS[topic]
             is_state = row.delivery is Delivery.STATE and not row.outlives_source
-            if is_state and self._kept[key][-1][1].session == lost.session:
-                del self._kept[key]
+            if is_state and source == lost.source and entries[-1][1].session == lost.session:
+                del self._kept[topic, source]
+
+    def _retract(self, retracted: ChatRetracted) -> None:
+        """A page that comes later must not find in her turns what moderation took back."""
+        gone = {message.id for message in self._messages if retracted.covers(message)}
+        for (topic, _), entries in self._kept.items():
+            if topic == "turn.state":
+                left = [entry for entry in entries if entry[1].payload.message_id not in gone]
+                entries.clear()
+                entries.extend(left)
 
 
 def encoded(message: Message) -> str:

@@ -27,7 +27,7 @@ class StageService(Service):
     """Serves her page and the browsers' bus."""
 
     name = "stage"
-    topics = KEPT
+    topics = (*KEPT, "chat.message", "chat.retracted")
 
     def __init__(self, settings: Settings, bus: Bus, clock: Clock) -> None:
         super().__init__(settings, bus, clock)
