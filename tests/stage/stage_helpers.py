@@ -68,14 +68,16 @@ class Stage:
     def socket(self, query: str = "", **options: Any) -> ClientConnection:
         """An open `/bus`."""
         address = self.url.replace("http", "ws", 1) + "bus?" + query
-        return self._sockets.enter_context(connect(address, open_timeout=WAIT_S, compression=None, **options))
+        return self._sockets.enter_context(
+            connect(address, open_timeout=WAIT_S, close_timeout=0.1, compression=None, **options)
+        )
 
     def small_socket(self, query: str) -> ClientConnection:
         """One whose buffers fill at once when nobody reads."""
         raw = socket.socket()
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         raw.connect(("127.0.0.1", int(self.url.rsplit(":", 1)[1].strip("/"))))
-        return self.socket(query, sock=raw, max_queue=1, close_timeout=0.1)
+        return self.socket(query, sock=raw, max_queue=1)
 
     def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, Any]:
         """Status and JSON (or text) of an HTTP answer. A dict is sent as JSON, bytes as they are."""

@@ -70,6 +70,7 @@ def test_only_what_was_asked_for_is_sent_and_read(stage: Stage, open_bus: OpenBu
         tts.publish("speech.timeline", timeline(1, "one two"))
 
     assert until_heard(tts, publish, socket)["topic"] == "speech.timeline"
+    publish()
     topics = {each["topic"] for each in read(socket, is_topic("speech.timeline"))}
     assert topics == {"speech.timeline"}
     assert "llm.token" not in stage.service.bus._events.topics
