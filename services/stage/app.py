@@ -74,7 +74,7 @@ class Endpoints:
 
     async def _obey(self, command: Command) -> Response:
         if isinstance(command, Panic) and command.muted:
-            self._hub.tell(notice("clear"))  # whatever becomes of the command
+            self._hub.clear()  # whatever becomes of the command
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Reply | CommandError] = loop.create_future()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
 from typing import Any
 
@@ -24,6 +24,8 @@ KEPT = tuple(name for name in OFFERED if TOPICS[name].delivery is not Delivery.S
 """State and endings: read from the start, so that a page finds them; streams only once a page asks."""
 
 
+CLEARED_TURNS = 256
+"""Turns that pages are told to leave out after a panic."""
 REMEMBERED_MESSAGES = 1_000
 """Messages whose retraction is still understood."""
 
@@ -68,6 +70,7 @@ class Hub:
         self._waiting: dict[Page, None] = {}
         """Pages that asked for the mouth and did not get it."""
         self._kept: dict[tuple[str, str], deque[tuple[int, Message, Parcel]]] = {}
+        self._cleared: deque[str] = deque(maxlen=CLEARED_TURNS)
         self._messages: deque[ChatMessage] = deque(maxlen=REMEMBERED_MESSAGES)
         self._order = count()
         self._lost_before = 0
@@ -93,7 +96,8 @@ class Hub:
                 self._readers[topic][page] = None
         self._want(tuple(page.topics))
         waiting = [MOUTH] if page in self._waiting else []
-        page.put(notice("hello", session=self._session, topics=sorted(page.topics), waiting=waiting))
+        topics, cleared = sorted(page.topics), list(self._cleared)
+        page.put(notice("hello", session=self._session, topics=topics, waiting=waiting, cleared=cleared))
         kept = [
             (order, parcel)
             for (topic, _), entries in self._kept.items()
@@ -142,6 +146,14 @@ class Hub:
             for page in readers:
                 page.put(parcel)
 
+    def clear(self) -> None:
+        """Panic: every page forgets what it shows, before anything else it is sent, and so do later ones."""
+        shown = {message.payload.turn for message in self._messages_of("turn.state")}
+        self._cleared.extend(sorted(shown - set(self._cleared)))
+        for page in self._pages:
+            page.outbox.discard_stream()
+        self.tell(notice("clear", turns=list(self._cleared)))
+
     def tell(self, parcel: Parcel) -> None:
         """Send to every page."""
         for page in self._pages:
@@ -150,6 +162,11 @@ class Hub:
     def latest(self, topic: str) -> list[Message]:
         """The newest message of each source."""
         return [entries[-1][1] for (name, _), entries in self._kept.items() if name == topic and entries]
+
+    def _messages_of(self, topic: str) -> Iterator[Message]:
+        for (name, _), entries in self._kept.items():
+            if name == topic:
+                yield from (message for _, message, _ in entries)
 
     def _forget(self, lost: SourceLost) -> None:
         """The dead have no state; endings stay."""

@@ -63,6 +63,13 @@ class Outbox:
             if parcel.delivery is Delivery.ENDING:
                 self._count(gone)
 
+    def discard_stream(self) -> None:
+        """Forget the stream events that wait: nobody is to see them any more, so they are not lost."""
+        for number in self._stream:
+            del self._waiting[number]
+        self._stream.clear()
+        self._stream_chars = 0
+
     def take_lost(self) -> dict[str, int]:
         """`lost`, which the page is then told."""
         lost, self.lost = dict(self.lost), Counter()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import OpenBus, until
-from stage_helpers import TOKEN, Stage, is_type, progress, read, turn, until_heard
+from stage_helpers import TOKEN, Stage, is_type, progress, read, timeline, turn, until_heard
 from waiting import until_true
 
 from services.director.service import Director
@@ -151,6 +151,30 @@ def test_a_panic_clears_every_page_at_once_whoever_is_there_to_obey(stage: Stage
         assert stage.ask("control/panic", {}, **KEY)[0] == 503
         between = read(socket, is_type("clear"))
         assert sum(is_type("clear")(each) for each in between) == 1  # unmuting cleared nothing
+
+
+def test_a_panic_overtakes_what_waits_and_holds_for_pages_to_come(stage: Stage, open_bus: OpenBus) -> None:
+    tts, director = open_bus("tts"), open_bus("director")
+    director.publish("turn.state", turn(1, "speaking", "bad turn", prompt="bad words"))
+    slow = stage.small_socket("topics=speech.")
+    read(slow, is_type("live"))
+    flood = timeline(1, "x" * 4000)
+    until_heard(tts, lambda: tts.publish("speech.timeline", flood), slow)
+    (page,) = stage.service.hub._pages
+
+    def full() -> bool:
+        tts.publish("speech.timeline", flood)
+        tts.poll(0.002)
+        return len(page.outbox) > 100
+
+    until_true(full)
+    assert stage.ask("control/panic", {}, **KEY)[0] == 503
+    until_true(lambda: len(page.outbox) < 20)
+    behind = read(slow, is_type("clear"))
+    assert behind[-1]["turns"] == ["bad turn"]
+    assert not any(is_type("lost")(each) for each in behind)
+    with stage.socket("topics=turn.state") as late:
+        assert read(late, is_type("hello"))[0]["cleared"] == ["bad turn"]
 
 
 def test_health_and_latencies(stage: Stage, open_bus: OpenBus) -> None:

@@ -164,19 +164,26 @@ def said(tts: Bus, page: Any, epoch: int, text: str) -> bool:
 
 
 def test_a_panic_clears_her_page_at_once(stage: Stage, open_bus: OpenBus, tab: Tab) -> None:
-    tts, chat = open_bus("tts"), open_bus("input")
+    tts, chat, director = open_bus("tts"), open_bus("input"), open_bus("director")
     page = tab.open(stage.url + "?hide=status")
     tab.until(lambda: said(tts, page, 5, "Something that nobody should hear"))
     chat.publish("chat.message", line("1", "bad words"))
-    tab.until(lambda: "bad words" in page.inner_text(".chat"))
+    director.publish("turn.state", turn(5, "speaking", message_id="1", prompt="bad words"))
+    tab.until(lambda: "bad words" in page.inner_text(".chat") and "nobody" in page.inner_text(".chat"))
     stage.ask(f"control/panic?token={TOKEN}", b"")
     tab.until(lambda: page.inner_text("body").strip() == "")
     tts.publish("speech.progress", progress(5, 0.6, "Something that nobody should hear"))
     tts.publish("avatar.mouth", mouth(5, 0.9))
+    bad = {"message_id": "1", "prompt": "bad words", "heard": "Something that"}
+    director.publish("turn.state", turn(6, "done", **bad))
     tts.publish("speech.timeline", timeline(6, "Good"))
     tts.publish("speech.progress", progress(6, 0.2, "Good"))
     tab.until(lambda: page.inner_text(".captions") == "Good")
-    assert "nobody" not in page.inner_text("body")
+    for _ in range(2):
+        assert "Something" not in page.inner_text("body")
+        assert "bad words" not in page.inner_text("body")
+        page = tab.open(stage.url + "chat")  # nor after a reload
+        assert page.evaluate("akane.feed.epoch") == 6
 
 
 def line(name: str, text: str, author: str = "Mallory") -> ChatMessage:

@@ -5,6 +5,11 @@ const LONGEST_GUESS_MS = 400; // no progress for so long: the sound has stopped
 
 export class AudioClock {
   constructor() {
+    this.restart();
+  }
+
+  // Another process speaks from now on, perhaps on another machine.
+  restart() {
     this.reset();
     this.delays_ms = [];
   }

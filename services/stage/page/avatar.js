@@ -39,6 +39,15 @@ export class Avatar {
     this.timelines.set(timeline.chunk, timeline);
   }
 
+  // Each chunk has a mood of its own, put on when it begins to sound.
+  progress(progress) {
+    const name = `${progress.turn}/${progress.chunk}`;
+    if (name === this.sounding) return;
+    this.sounding = name;
+    const plan = this.timelines.get(progress.chunk);
+    if (plan) this.mood({ mood: plan.mood, intensity: 1 });
+  }
+
   mood(mood) {
     this.puppet.mood = mood.mood;
     this.puppet.moodStrength = mood.intensity;

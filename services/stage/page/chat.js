@@ -11,7 +11,13 @@ export class Chat {
   clear() {
     this.host.replaceChildren();
     this.rows = new Map();
-    this.gone = new Set(); // what moderation took back stays away, whoever names it again
+    this.gone = new Set(); // what was taken back stays away, whoever names it again
+  }
+
+  // After a panic: these turns, and all that is shown, are over.
+  forget(turns) {
+    for (const turn of turns) this.gone.add(`turn/${turn}`);
+    for (const key of this.rows.keys()) this.retract(key);
   }
 
   message(message) {
@@ -29,6 +35,7 @@ export class Chat {
 
   // What became of it; a late page finds the viewer's line here too.
   turn(state) {
+    if (this.gone.has(`turn/${state.turn}`)) return;
     if (state.end === "retracted") {
       this.retract(`message/${state.message_id}`);
       this.retract(`turn/${state.turn}`);

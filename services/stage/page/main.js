@@ -41,8 +41,10 @@ const feed = new Feed(
       if (avatar) avatar.has_mouth = message.waiting.length === 0;
       document.documentElement.dataset.session = message.session;
       silence();
+      clock.restart();
       captions?.clear();
       chat?.clear();
+      chat?.forget(message.cleared);
     },
     granted() {
       if (avatar) avatar.has_mouth = true;
@@ -56,10 +58,10 @@ const feed = new Feed(
       captions?.clear();
       status?.down();
     },
-    clear() {
+    clear(message) {
       silence();
       captions?.clear();
-      chat?.clear();
+      chat?.forget(message.turns);
     },
     epoch() {
       if (captions?.open) captions.clear(); // she was interrupted: what she had not said is not shown
@@ -68,6 +70,7 @@ const feed = new Feed(
     source_lost(message) {
       if (message.source !== "tts") return;
       silence();
+      clock.restart();
       captions?.finish();
     },
     "speech.timeline"(timeline) {
@@ -78,6 +81,7 @@ const feed = new Feed(
       clock.progress(progress, message.mono_ms, at_ms);
       captions?.progress(progress, at_ms);
       chat?.progress(progress);
+      avatar?.progress(progress);
     },
     "speech.finished"() {
       silence();

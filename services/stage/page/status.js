@@ -19,7 +19,8 @@ export class Status {
     const first_ms = state.timings_ms.first_sound ?? state.timings_ms.first_token;
     if (first_ms === undefined) return;
     this.speed.hidden = false;
-    this.speed.textContent = `${Math.round(first_ms)} ms · ${Math.round(state.tokens_per_s)} tokens/s`;
+    const rate = state.tokens_per_s ? ` · ${Math.round(state.tokens_per_s)} tokens/s` : "";
+    this.speed.textContent = `${Math.round(first_ms)} ms${rate}`;
   }
 
   processes(processes) {
