@@ -159,3 +159,7 @@ def timeline(epoch: int, text: str, word_s: float = 0.3, name: str = "t", chunk:
         turn=name, epoch=epoch, chunk=chunk, text=text, duration_s=len(words) * word_s,
         sample_rate_hz=24_000, words=words, visemes=visemes,
     )  # fmt: skip
+
+
+LONG = Timeline(turn="t", epoch=1, chunk=0, text="x" * 4000, duration_s=1.0, sample_rate_hz=24_000)
+"""A few hundred of these fill the buffers of a page that does not read."""

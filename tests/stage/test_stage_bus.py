@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import OpenBus
-from stage_helpers import Stage, is_topic, is_type, mouth, progress, read, timeline, turn, until_heard
+from stage_helpers import LONG, Stage, is_topic, is_type, mouth, progress, read, timeline, turn, until_heard
 from waiting import until_true
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
@@ -20,7 +20,7 @@ from websockets.sync.client import ClientConnection
 from services.stage.hub import MOUTH_PAGES
 from services.stage.outbox import MAX_STREAM
 from shared.config import ROOT
-from shared.events import ChatMessage, ChatRetracted, Health, Mood, Timeline, Token, TokenLogprob
+from shared.events import ChatMessage, ChatRetracted, Health, Mood, Token, TokenLogprob
 from shared.topics import TOPICS
 
 pytest_plugins = ("stage_fixtures",)
@@ -129,9 +129,6 @@ def test_the_mouth_goes_to_twenty_pages_and_a_place_is_inherited(stage: Stage, o
     read(later, is_type("granted"))
     for socket, _ in pages:
         socket.close()
-
-
-LONG = Timeline(turn="t", epoch=1, chunk=0, text="x" * 4000, duration_s=1.0, sample_rate_hz=24_000)
 
 
 def test_a_page_that_does_not_read_loses_streams_only_and_is_told(stage: Stage, open_bus: OpenBus) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import OpenBus, until
-from stage_helpers import TOKEN, Stage, is_type, progress, read, timeline, turn, until_heard
+from stage_helpers import LONG, TOKEN, Stage, is_type, progress, read, turn, until_heard
 from waiting import until_true
 
 from services.director.service import Director
@@ -158,13 +158,13 @@ def test_a_panic_overtakes_what_waits_and_holds_for_pages_to_come(stage: Stage, 
     director.publish("turn.state", turn(1, "speaking", "bad turn", prompt="bad words"))
     slow = stage.small_socket("topics=speech.")
     read(slow, is_type("live"))
-    flood = timeline(1, "x" * 4000)
-    until_heard(tts, lambda: tts.publish("speech.timeline", flood), slow)
+    until_heard(tts, lambda: tts.publish("speech.timeline", LONG), slow)
     (page,) = stage.service.hub._pages
 
     def full() -> bool:
-        tts.publish("speech.timeline", flood)
-        tts.poll(0.002)
+        for _ in range(20):
+            tts.publish("speech.timeline", LONG)
+        tts.poll(0.01)
         return len(page.outbox) > 100
 
     until_true(full)
