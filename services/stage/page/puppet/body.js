@@ -10,7 +10,7 @@ const HOOD = closed([[0, 690], [96, 694], [176, 742], [214, 806], [150, 850], [0
 const TORSO = closed(
   mirrored([[0, 770], [112, 772], [196, 800], [262, 842], [308, 912], [336, 1040], [352, 1230, 1]]),
 );
-const SHIRT = closed([[-96, 752], [96, 752], [40, 850], [0, 930], [-40, 850]]);
+const SHIRT = closed([[-54, 742], [54, 742], [100, 776], [84, 870], [0, 980], [-84, 870], [-100, 776]]);
 const COLLARBONE = [[-70, 796], [-34, 806], [-10, 802]];
 
 export function paintHood(ctx, rig, colours) {
@@ -38,7 +38,7 @@ function paintFolds(ctx, rig, colours) {
     [[60, 1100], [130, 1130], [200, 1120], [206, 1230], [90, 1230]],
   ];
   for (const anchors of shade) fill(ctx, rig.body(closed(anchors), 20), colours.clothShade);
-  fill(ctx, rig.body(closed([[-300, 890], [-262, 866], [-228, 900], [-262, 960], [-308, 1060]]), 10), colours.clothLight);
+  fill(ctx, rig.body(closed([[-206, 812], [-258, 850], [-298, 914], [-318, 990], [-300, 930], [-262, 878]]), 10), colours.clothLight);
   ctx.fillStyle = colours.clothLine;
   both((side) => ink(ctx, rig.body(open([[side * 214, 920], [side * 200, 1010], [side * 214, 1110], [side * 208, 1230]]), 20), 6, WEIGHT.grow));
   both((side) => ink(ctx, rig.body(open([[side * 214, 950], [side * 244, 990], [side * 258, 1040]]), 10), 4.5, WEIGHT.fall));
@@ -51,7 +51,6 @@ export function paintCollar(ctx, rig, colours) {
   ctx.save();
   trace(ctx, shirt);
   ctx.clip();
-  fill(ctx, rig.body(closed([[-110, 740], [110, 740], [84, 800], [30, 818], [-60, 790]]), 14), colours.skinShade);
   fill(ctx, rig.body(closed([[-100, 846], [0, 866], [100, 846], [60, 960], [-60, 960]]), 24), colours.shirt);
   fill(ctx, rig.body(closed([[0, 866], [100, 846], [60, 960], [0, 960]]), 24), colours.shirtShade);
   ctx.fillStyle = colours.skinLine;

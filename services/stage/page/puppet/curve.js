@@ -76,7 +76,8 @@ export const WEIGHT = {
   grow: (s) => 0.15 + 0.85 * Math.sqrt(s) * Math.min(1, (1 - s) * 9),
   fall: (s) => Math.min(1, s * 9) * (0.08 + 0.92 * Math.sqrt(1 - s)),
   hair: (s) => Math.min(1, s * 2.2) * (0.3 + 0.7 * Math.min(1, (1 - s) * 2.5)),
-  lash: (s) => Math.min(1, 0.25 + s * 1.9) * Math.min(1, (1 - s) * 4.2),
+  fringe: (s) => Math.max(0, Math.min(1, (s - 0.22) * 2.4)) * (0.35 + 0.65 * Math.min(1, (1 - s) * 3)),
+  lash: (s) => Math.min(1, 0.38 + s * 1.3) * Math.min(1, (1 - s) * 3.2),
 };
 
 const edge = new Float32Array(4096);

@@ -4,17 +4,17 @@ import { ellipse, fill, ink, spline, trace, WEIGHT } from "./curve.js";
 import { fade } from "./palette.js";
 import { surface } from "./rig.js";
 
-const CENTRE = { x: 98, y: 462 };
+const CENTRE = { x: 104, y: 468, scale: 1.1 };
 
 // lids in the eye's frame, inner to outer corner; x is shared by all rows
 const ACROSS = [-55, -42, -18, 10, 38, 56, 63];
 const LIDS = {
-  upper: [12, -24, -50, -58, -46, -18, 6],
-  lower: [12, 38, 52, 54, 44, 22, 6],
+  upper: [14, -18, -44, -53, -43, -15, 8],
+  lower: [14, 38, 50, 52, 44, 24, 8],
   closed: [20, 31, 40, 42, 36, 24, 14],
   smile: [24, 4, -13, -18, -10, 10, 27],
 };
-const IRIS = { rx: 38, ry: 51 };
+const IRIS = { rx: 42, ry: 54 };
 
 const between = (a, b, share) => a + (b - a) * share;
 
@@ -36,8 +36,8 @@ function lids(open, smile, slant) {
 function onFace(side, points) {
   const out = new Float32Array(points.length);
   for (let i = 0; i < points.length; i += 2) {
-    out[i] = side * CENTRE.x + side * points[i];
-    out[i + 1] = CENTRE.y + points[i + 1];
+    out[i] = side * (CENTRE.x + CENTRE.scale * points[i]);
+    out[i + 1] = CENTRE.y + CENTRE.scale * points[i + 1];
   }
   return out;
 }
@@ -67,13 +67,13 @@ export function paintEye(ctx, rig, colours, side, face, open, gaze) {
 
   // lower lash: a hint, at the outer half
   ctx.fillStyle = colours.line;
-  if (open > 0.2) ink(ctx, lowerLine.subarray(Math.floor(lowerLine.length / 4) * 2), 4, WEIGHT.grow);
+  if (open > 0.2) ink(ctx, lowerLine.subarray(Math.floor(lowerLine.length / 3.2) * 2), 4.4, WEIGHT.grow);
   // upper lash: thick, ending in a flick
   const arch = ACROSS.map((x, i) => [x, upper[i]]);
   const tip = upper[6] - (open > 0.5 ? 5 : -1) - face.eyeSlant * 0.2;
   const lash = place(spline([...arch.slice(0, 6), [66, upper[6] - 3], [77, tip - 5]], false, 7), 3);
   ctx.fillStyle = colours.line;
-  ink(ctx, lash, 11 + 4 * Math.min(1, open), WEIGHT.lash);
+  ink(ctx, lash, 12 + 7 * Math.min(1, open), WEIGHT.lash);
   const flicks = [[[50, upper[5] + 2], [66, upper[5] - 10], [76, upper[5] - 21]], [[36, upper[4] + 2], [52, upper[4] - 9], [60, upper[4] - 17]]];
   const flip = open > 0.35 ? 1 : -0.7;
   for (const [a, b, c] of flicks) {
@@ -112,8 +112,9 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   gradient.addColorStop(1, colours.eyeLight);
   fill(ctx, iris, colours.eyeDark);
   fill(ctx, place(ellipse(x, y, rx - 4, ry - 4, 40)), gradient);
-  fill(ctx, disc(0, 27, 24, 15), fade(colours.eyeLight, 0.62));
-  fill(ctx, disc(0, 2, 16, 23), colours.eyeDark);
+  fill(ctx, disc(0, 27, 28, 18), fade(colours.eyeLight, 0.55));
+  fill(ctx, disc(0, 33, 18, 11), fade(colours.eyeLight, 0.7));
+  fill(ctx, disc(0, 1, 17, 24), colours.eyeDark);
   fill(ctx, disc(0, 8, 8, 11), fade(colours.eyeMid, 0.7));
   // the lid's shadow, over white and iris
   const shade = new Float32Array(upperLine.length * 2);
@@ -141,11 +142,11 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
 export function paintBrow(ctx, rig, colours, side, face) {
   const lift = face.browLift + side * face.browSkew;
   const [cos, sin] = [Math.cos(face.browTilt + side * face.browSkew * -0.006), Math.sin(face.browTilt + side * face.browSkew * -0.006)];
-  const anchors = [[-46, 6], [-22, -5 - face.browBend * 0.8], [8, -9 - face.browBend], [48, 6]].map(([x, y]) => [
-    side * (100 + x * cos + y * sin), // inner end first: a positive tilt lowers it
-    372 - lift + y * cos - x * sin,
+  const anchors = [[-38, 4], [-16, -4 - face.browBend * 0.8], [10, -7 - face.browBend], [44, 5]].map(([x, y]) => [
+    side * (104 + x * cos + y * sin), // inner end first: a positive tilt lowers it
+    376 - lift + y * cos - x * sin,
   ]);
   const points = spline(anchors, false, 8);
   ctx.fillStyle = colours.hairLine;
-  ink(ctx, rig.head(points, surface(points, 8)), 11, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
+  ink(ctx, rig.head(points, surface(points, 8)), 12, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
 }

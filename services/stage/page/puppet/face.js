@@ -6,10 +6,10 @@ import { fade, mix } from "./palette.js";
 import { surface } from "./rig.js";
 
 const FACE = spline(
-  mirrored([[0, 205], [112, 226], [180, 310], [199, 412], [194, 486], [172, 552], [120, 612], [52, 656], [0, 668]]), true,
+  mirrored([[0, 205], [112, 226], [180, 310], [199, 412], [192, 486], [167, 548], [112, 610], [48, 660], [0, 682]]), true,
 );
 const FACE_DEPTH = surface(FACE);
-const NECK = spline([[-58, 600], [58, 600], [55, 690], [64, 742], [120, 790], [-120, 790], [-64, 742], [-55, 690]], true);
+const NECK = spline([[-50, 600], [50, 600], [48, 690], [57, 742], [120, 800], [-120, 800], [-57, 742], [-48, 690]], true);
 const MOUTH_Y = 594;
 
 export function paintNeck(ctx, rig, colours) {
@@ -25,7 +25,7 @@ export function paintNeck(ctx, rig, colours) {
   trace(ctx, neck);
   ctx.clip();
   ctx.fillStyle = colours.skinShade;
-  trace(ctx, rig.head(FACE, FACE_DEPTH), 8, 46);
+  trace(ctx, rig.head(FACE, FACE_DEPTH), 10, 60);
   ctx.fill();
   ctx.restore();
   outline(ctx, neck, 3.4, colours.skinLine);

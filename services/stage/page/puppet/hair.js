@@ -3,41 +3,43 @@
 import { fill, ink, spline, WEIGHT } from "./curve.js";
 import { Chain } from "./springs.js";
 
-const PIECES = 20; // points along each side
+const PIECES = 26; // points along each side
 
 /** Spine resampled evenly to PIECES points, with half-widths and depths. */
 function rest(strand) {
-  const dense = spline(strand.spine.map(([x, y]) => [x, y]), false, 4);
-  const widths = spline(strand.spine.map(([, , w], i) => [i * 40, w]), false, 2);
+  const dense = spline(strand.spine.map(([x, y]) => [x, y]), false, 2);
   const n = dense.length / 2;
   const lengths = new Float32Array(n);
-  const anchorAt = [0];
-  let next = 1;
   for (let i = 1; i < n; i++) {
     lengths[i] = lengths[i - 1] + Math.hypot(dense[2 * i] - dense[2 * i - 2], dense[2 * i + 1] - dense[2 * i - 1]);
-    const anchor = strand.spine[next];
-    if (anchor && Math.hypot(dense[2 * i] - anchor[0], dense[2 * i + 1] - anchor[1]) < 0.01) {
-      anchorAt.push(lengths[i]);
-      next++;
-    }
   }
-  const spine = new Float32Array(PIECES * 2);
-  const half = new Float32Array(PIECES);
-  const depths = new Float32Array(PIECES);
-  for (let k = 0, i = 0; k < PIECES; k++) {
+  // half-widths as a curve over the length: an anchor lies where the dense spine comes nearest to it
+  const profile = strand.spine.map(([x, y, half]) => {
+    let nearest = 0;
+    for (let i = 0; i < n; i++) {
+      const away = (k) => Math.hypot(dense[2 * k] - x, dense[2 * k + 1] - y);
+      if (away(i) < away(nearest)) nearest = i;
+    }
+    return [lengths[nearest], half];
+  });
+  const widths = spline(profile, false, 2);
+  const [spine, half, depths] = [new Float32Array(PIECES * 2), new Float32Array(PIECES), new Float32Array(PIECES)];
+  for (let k = 0, i = 0, w = 0; k < PIECES; k++) {
     const s = k / (PIECES - 1);
     const length = s * lengths[n - 1];
-    while (i < n - 1 && lengths[i] < length - 1e-3) i++;
-    [spine[2 * k], spine[2 * k + 1]] = [dense[2 * i], dense[2 * i + 1]];
-    let a = 0;
-    while (a < anchorAt.length - 2 && anchorAt[a + 1] < lengths[i]) a++;
-    const share = (a + (lengths[i] - anchorAt[a]) / (anchorAt[a + 1] - anchorAt[a])) / (anchorAt.length - 1);
-    half[k] = Math.max(0, widths[2 * Math.min(widths.length / 2 - 1, Math.round(share * (widths.length / 2 - 1))) + 1]);
+    while (i < n - 2 && lengths[i + 1] < length) i++;
+    const t = Math.min(1, (length - lengths[i]) / (lengths[i + 1] - lengths[i]));
+    for (const axis of [0, 1]) spine[2 * k + axis] = dense[2 * i + axis] * (1 - t) + dense[2 * i + 2 + axis] * t;
+    while (w < widths.length / 2 - 2 && widths[2 * w + 2] < length) w++;
+    const u = Math.min(1, (length - widths[2 * w]) / (widths[2 * w + 2] - widths[2 * w]));
+    half[k] = Math.max(0, widths[2 * w + 1] * (1 - u) + widths[2 * w + 3] * u);
     depths[k] = strand.depth[0] + (strand.depth[1] - strand.depth[0]) * s;
   }
-  half[PIECES - 1] = strand.spine.at(-1)[2];
   return { spine, half, depths };
 }
+
+// flames of the light band: where across the strand each has its point and its end, and how long it is
+const SHINE = [[-0.58, -0.36, 0.9], [-0.1, 0.16, 1.5], [0.36, 0.52, 0.85], [0.66, 0.8, 0.6]];
 
 export class Strand {
   constructor(strand) {
@@ -112,27 +114,36 @@ export class Strand {
     }
     if (this.shine) this.paintShine(ctx, tone.light);
     ctx.fillStyle = tone.line;
-    ink(ctx, this.left, tone.weight * (side < 0 ? 1.25 : 0.8), WEIGHT.hair);
-    ink(ctx, this.right, tone.weight * (side > 0 ? 1.25 : 0.8), WEIGHT.hair);
+    const weight = this.layer === "front" ? WEIGHT.fringe : WEIGHT.hair;
+    ink(ctx, this.left, tone.weight * (side < 0 ? 1.25 : 0.8), weight);
+    ink(ctx, this.right, tone.weight * (side > 0 ? 1.25 : 0.8), weight);
   }
 
-  /** A band of light across the strand with a jagged lower rim. */
+  /** A band of light across the strand: pointed flames of uneven length, narrowing to the edges. */
   paintShine(ctx, colour) {
     const [from, to] = this.shine;
     const at = (s, u) => {
-      const k = Math.min(PIECES - 2, Math.floor(s * (PIECES - 1)));
-      const t = s * (PIECES - 1) - k;
+      const place = Math.min(0.999, Math.max(0, s)) * (PIECES - 1);
+      const k = Math.floor(place);
+      const t = place - k;
       return [0, 1].map((axis) => {
         const [l, r] = [this.left, this.right].map((e) => e[2 * k + axis] * (1 - t) + e[2 * k + 2 + axis] * t);
         return l + ((r - l) * (u + 1)) / 2;
       });
     };
     const reach = to - from;
-    const rim = [[-0.72, 0.25], [-0.5, 1], [-0.32, 0.5], [-0.05, 1.25], [0.18, 0.55], [0.42, 0.95], [0.72, 0.2]];
     ctx.fillStyle = colour;
     ctx.beginPath();
-    for (const [u, share] of rim) ctx.lineTo(...at(from + reach * share, u));
-    for (const [u, share] of rim.slice(1, -1).reverse()) ctx.lineTo(...at(from - reach * 0.35 * share + reach * 0.2, u));
+    ctx.moveTo(...at(from + reach * 0.3, -0.86));
+    for (const [middle, end, depth] of SHINE) {
+      ctx.quadraticCurveTo(...at(from + reach * 0.32, middle - 0.05), ...at(from + reach * depth, middle));
+      ctx.quadraticCurveTo(...at(from + reach * 0.34, middle + 0.05), ...at(from + reach * 0.42, end));
+    }
+    ctx.lineTo(...at(from + reach * 0.3, 0.86));
+    for (const [middle, end, depth] of [...SHINE].reverse()) {
+      ctx.quadraticCurveTo(...at(from + reach * 0.12, middle + 0.12), ...at(from - reach * (depth - 0.6) * 0.5, middle + 0.02));
+      ctx.quadraticCurveTo(...at(from + reach * 0.12, middle - 0.1), ...at(from + reach * 0.06, middle - (end - middle)));
+    }
     ctx.closePath();
     ctx.fill();
   }

@@ -6,14 +6,14 @@ export const NEUTRAL = {
   browTilt: 0, // radians: positive lowers the inner ends (anger), negative raises them (worry)
   browBend: 0, // units the middle of the brow is arched
   browSkew: 0, // units the viewer's right brow is lifted and the other lowered
-  eyeOpen: 1, // height of the opening: 0 closed, 1.2 wide
+  eyeOpen: 0.97, // height of the opening: 0 closed, 1.2 wide
   eyeSmile: 0, // share by which the lower lid rises; with closed eyes, arcs that smile
   eyeSlant: 0, // units the outer corner is raised
   iris: 1, // size of iris and pupil
   stars: 0, // star-shaped highlights
   wet: 0, // a trembling second highlight
   gazeX: 0, gazeY: 0, // where the eyes rest, -1 to 1, right and up
-  lip: 0.25, // corners of the mouth: -1 down, 1 up
+  lip: 0.5, // corners of the mouth: -1 down, 1 up
   lipWidth: 1, // width of the closed mouth
   lipSkew: 0, // units the mouth is shifted
   wave: 0, // a wavy closed mouth

@@ -40,7 +40,7 @@ export function blend(weights, face) {
   const mouth = { width: restWidth * rest, up: [], down: [], teeth: 0, tongue: 0, open: 0 };
   for (let i = 0; i < 7; i++) {
     const u = (i - 3) / 3;
-    const line = -11 * face.lip * (u * u - 0.4) + 3.4 * face.wave * Math.sin((i * Math.PI * 2) / 3);
+    const line = -15 * face.lip * (u * u - 0.4) + 3.4 * face.wave * Math.sin((i * Math.PI * 2) / 3);
     mouth.up.push(line * (0.35 + 0.65 * rest));
     mouth.down.push(line * (0.35 + 0.65 * rest));
   }

@@ -47,7 +47,7 @@ export function paint(puppet, seconds) {
     strand.place(rig, wind, bend);
   }
   const layer = (name) => strands.filter((strand) => strand.layer === name);
-  const paintLayer = (name) => layer(name).forEach((strand) => strand.paint(ctx, tone[name]));
+  const paintLayer = (name) => layer(name).forEach((strand) => strand.paint(ctx, tone[strand.tone ?? name]));
   const swing = [puppet.ribbonTail.lagAt(1, 0) * 1.6, puppet.ribbonTail.lagAt(1, 1) * 1.2];
 
   paintLayer("back");
@@ -55,7 +55,6 @@ export function paint(puppet, seconds) {
   fill(ctx, back, colours.hairShade);
   outline(ctx, back, 5, colours.hairLine);
   paintLayer("tail");
-  paintTails(ctx, rig, colours, swing);
   paintHood(ctx, rig, colours);
   paintBody(ctx, rig, colours);
   paintNeck(ctx, rig, colours);
@@ -70,6 +69,7 @@ export function paint(puppet, seconds) {
   paintLayer("front");
   for (const side of [-1, 1]) paintBrow(ctx, rig, colours, side, { ...face, browLift: face.browLift + poseNow.browLift - 5 * puppet.closing });
   paintLayer("ahoge");
+  paintTails(ctx, rig, colours, swing);
   paintBow(ctx, rig, colours, face.perk, puppet.ribbonTail.lagAt(0.6, 0) * 0.004);
   paintEffects(ctx, rig, face, seconds);
 }

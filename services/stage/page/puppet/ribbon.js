@@ -2,7 +2,7 @@
 
 import { fill, ink, outline, spline, trace, WEIGHT } from "./curve.js";
 
-const KNOT = { x: 158, y: 176, tilt: 0.42, depth: 40 };
+const KNOT = { x: 178, y: 178, tilt: 0.4, depth: 40 };
 
 // the loop to the right, in the knot's frame; the left one mirrors it
 const LOOP = [[6, -14], [60, -72], [130, -98], [176, -70], [180, -6], [150, 48], [92, 52], [40, 26], [6, 14]];
@@ -10,8 +10,8 @@ const INSIDE = [[176, -62], [184, -8], [152, 46], [126, 40], [140, -8], [150, -5
 const TRIM = [[66, -64], [128, -84], [162, -62], [166, -8], [142, 36], [94, 40]];
 const FOLDS = [[[14, -6], [54, -26], [92, -34]], [[14, 4], [48, 10], [84, 10]]];
 const TAILS = [
-  { from: [-8, 10], spine: [[-26, 70], [-56, 150], [-52, 236]], half: [13, 26, 36, 46] },
-  { from: [10, 10], spine: [[40, 64], [62, 150], [96, 226]], half: [13, 25, 35, 44] },
+  { from: [4, 10], spine: [[30, 66], [46, 150], [36, 232]], half: [11, 22, 30, 38] },
+  { from: [14, 8], spine: [[64, 52], [104, 128], [134, 212]], half: [11, 23, 31, 40] },
 ];
 
 const inPlace = (points, side, droop, scale) => {
