@@ -55,6 +55,16 @@ export function ellipse(x, y, rx, ry, pieces = 28) {
   return points;
 }
 
+/** The same outline run the other way round (a mirrored one has to be, for `outline` to know its shadow side). */
+export function reversed(points) {
+  const out = new Float32Array(points.length);
+  for (let i = 0, n = points.length / 2; i < n; i++) {
+    out[2 * i] = points[2 * (n - 1 - i)];
+    out[2 * i + 1] = points[2 * (n - 1 - i) + 1];
+  }
+  return out;
+}
+
 /** Begin a path along `points`, moved by (dx, dy). */
 export function trace(ctx, points, dx = 0, dy = 0) {
   ctx.beginPath();
@@ -77,6 +87,7 @@ export const WEIGHT = {
   fall: (s) => Math.min(1, s * 9) * (0.08 + 0.92 * Math.sqrt(1 - s)),
   hair: (s) => Math.min(1, s * 2.2) * (0.3 + 0.7 * Math.min(1, (1 - s) * 2.5)),
   fringe: (s) => Math.max(0, Math.min(1, (s - 0.22) * 2.4)) * (0.35 + 0.65 * Math.min(1, (1 - s) * 3)),
+  soft: (s) => 0.3 + 0.7 * Math.sin(Math.PI * s),
   lash: (s) => Math.min(1, 0.38 + s * 1.3) * Math.min(1, (1 - s) * 3.2),
 };
 

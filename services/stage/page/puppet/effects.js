@@ -54,14 +54,13 @@ const EFFECTS = {
     }
   },
   bang(ctx, on, amount) {
-    ctx.fillStyle = "#ffce3a";
-    for (const [angle, from, to] of [[-2.72, 318, 386], [-2.5, 330, 420], [-2.28, 326, 390]]) {
+    for (const [angle, from, to] of [[-2.74, 312, 396], [-2.5, 322, 440], [-2.26, 322, 400]]) {
       const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
-      const line = on(spline([[from * cos, 430 + from * sin], [(from + (to - from) * amount) * cos, 430 + (from + (to - from) * amount) * sin]], false, 6), 20);
-      ctx.fillStyle = "#b3541e";
-      ink(ctx, line, 20, WEIGHT.taper);
-      ctx.fillStyle = "#ffce3a";
-      ink(ctx, line, 12, WEIGHT.taper);
+      const [reach, wide] = [from + (to - from) * amount, 13 * amount];
+      const at = (r, w) => [r * cos - w * sin, 420 + r * sin + w * cos];
+      const ray = on(spline([[...at(from, 0), 1], at(reach, -wide), at(reach + 8, 0), at(reach, wide)], true, 6), 20);
+      fill(ctx, ray, "#ffce3a");
+      outline(ctx, ray, 6, "#b3541e");
     }
   },
   dots(ctx, on, amount, seconds) {

@@ -1,6 +1,6 @@
 // The eyes: opening, white, iris with gradient and lights, lashes. Drawn in the eye's own frame, then put on the head.
 
-import { ellipse, fill, ink, spline, trace, WEIGHT } from "./curve.js";
+import { ellipse, fill, ink, reversed, spline, trace, WEIGHT } from "./curve.js";
 import { fade } from "./palette.js";
 import { surface } from "./rig.js";
 
@@ -69,17 +69,18 @@ export function paintEye(ctx, rig, colours, side, face, open, gaze) {
   ctx.fillStyle = colours.line;
   if (open > 0.2) ink(ctx, lowerLine.subarray(Math.floor(lowerLine.length / 3.2) * 2), 4.4, WEIGHT.grow);
   // upper lash: thick, ending in a flick
+  // (shut eyes that smile end in a plain taper)
+  const flick = Math.min(1, open * 2.5 + (1 - face.eyeSmile) * 0.6);
   const arch = ACROSS.map((x, i) => [x, upper[i]]);
-  const tip = upper[6] - (open > 0.5 ? 5 : -1) - face.eyeSlant * 0.2;
-  const lash = place(spline([...arch.slice(0, 6), [66, upper[6] - 3], [77, tip - 5]], false, 7), 3);
+  const rise = open > 0.35 ? 1 : -0.5;
+  const lash = place(spline([...arch.slice(0, 6), [66, upper[6] - 3 * flick], [66 + 11 * flick, upper[6] - 10 * flick * rise]], false, 7), 3);
   ctx.fillStyle = colours.line;
-  ink(ctx, lash, 12 + 7 * Math.min(1, open), WEIGHT.lash);
-  const flicks = [[[50, upper[5] + 2], [66, upper[5] - 10], [76, upper[5] - 21]], [[36, upper[4] + 2], [52, upper[4] - 9], [60, upper[4] - 17]]];
-  const flip = open > 0.35 ? 1 : -0.7;
-  for (const [a, b, c] of flicks) {
-    const mid = [b[0], a[1] + (b[1] - a[1]) * flip];
-    const end = [c[0], a[1] + (c[1] - a[1]) * flip];
-    ink(ctx, place(spline([a, mid, end], false, 6), 3), 6, (s) => 1 - s);
+  ink(ctx, lash, 12.5 + 6.5 * Math.min(1, open), flick > 0.3 ? WEIGHT.lash : WEIGHT.soft);
+  if (flick > 0.3) {
+    for (const [x, y, out] of [[50, upper[5] + 2, 26], [36, upper[4] + 2, 23]]) {
+      const spike = [[x, y], [x + out * 0.6, y - 12 * rise], [x + out, y - 23 * rise]];
+      ink(ctx, place(spline(spike, false, 6), 3), 6 * flick, (s) => 1 - s);
+    }
   }
   // crease above the lid
   if (open > 0.3) {
@@ -93,10 +94,7 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   ctx.save();
   const opening = new Float32Array(upperLine.length + lowerLine.length);
   opening.set(upperLine);
-  for (let i = 0, n = lowerLine.length / 2; i < n; i++) {
-    opening[upperLine.length + 2 * i] = lowerLine[2 * (n - 1 - i)];
-    opening[upperLine.length + 2 * i + 1] = lowerLine[2 * (n - 1 - i) + 1];
-  }
+  opening.set(reversed(lowerLine), upperLine.length);
   fill(ctx, opening, "#fffdfc");
   trace(ctx, opening);
   ctx.clip();
@@ -120,10 +118,7 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   const shade = new Float32Array(upperLine.length * 2);
   const under = place(lidCurve(upper, 17));
   shade.set(upperLine);
-  for (let i = 0, n = under.length / 2; i < n; i++) {
-    shade[upperLine.length + 2 * i] = under[2 * (n - 1 - i)];
-    shade[upperLine.length + 2 * i + 1] = under[2 * (n - 1 - i) + 1];
-  }
+  shade.set(reversed(under), upperLine.length);
   fill(ctx, shade, fade(colours.eyeDark, 0.3));
   // lights lie on the same side of both eyes
   const stars = Math.min(1, face.stars);
@@ -148,5 +143,5 @@ export function paintBrow(ctx, rig, colours, side, face) {
   ]);
   const points = spline(anchors, false, 8);
   ctx.fillStyle = colours.hairLine;
-  ink(ctx, rig.head(points, surface(points, 8)), 12, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
+  ink(ctx, rig.head(points, surface(points, 8)), 13, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
 }

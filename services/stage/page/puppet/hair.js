@@ -38,8 +38,12 @@ function rest(strand) {
   return { spine, half, depths };
 }
 
-// flames of the light band: where across the strand each has its point and its end, and how long it is
-const SHINE = [[-0.58, -0.36, 0.9], [-0.1, 0.16, 1.5], [0.36, 0.52, 0.85], [0.66, 0.8, 0.6]];
+// rim of the light band: places across the strand and along the band, down the lower side and back on the upper one
+const SHINE = [
+  [-0.84, 0.2], [-0.68, 0.55], [-0.5, 1.02], [-0.4, 0.6], [-0.3, 0.72], [-0.08, 1.4], [0.06, 0.74], [0.16, 0.84], [0.34, 1.12],
+  [0.46, 0.5], [0.72, 0.5], [0.84, 0.16], [0.6, -0.02], [0.44, -0.24], [0.3, 0.06], [0.12, -0.1], [-0.04, -0.42], [-0.16, -0.02],
+  [-0.36, 0.02], [-0.52, -0.2], [-0.62, 0.06],
+];
 
 export class Strand {
   constructor(strand) {
@@ -119,7 +123,7 @@ export class Strand {
     ink(ctx, this.right, tone.weight * (side > 0 ? 1.25 : 0.8), weight);
   }
 
-  /** A band of light across the strand: pointed flames of uneven length, narrowing to the edges. */
+  /** A band of light across the strand: jagged along the hair, narrowing to the edges. */
   paintShine(ctx, colour) {
     const [from, to] = this.shine;
     const at = (s, u) => {
@@ -134,16 +138,7 @@ export class Strand {
     const reach = to - from;
     ctx.fillStyle = colour;
     ctx.beginPath();
-    ctx.moveTo(...at(from + reach * 0.3, -0.86));
-    for (const [middle, end, depth] of SHINE) {
-      ctx.quadraticCurveTo(...at(from + reach * 0.32, middle - 0.05), ...at(from + reach * depth, middle));
-      ctx.quadraticCurveTo(...at(from + reach * 0.34, middle + 0.05), ...at(from + reach * 0.42, end));
-    }
-    ctx.lineTo(...at(from + reach * 0.3, 0.86));
-    for (const [middle, end, depth] of [...SHINE].reverse()) {
-      ctx.quadraticCurveTo(...at(from + reach * 0.12, middle + 0.12), ...at(from - reach * (depth - 0.6) * 0.5, middle + 0.02));
-      ctx.quadraticCurveTo(...at(from + reach * 0.12, middle - 0.1), ...at(from + reach * 0.06, middle - (end - middle)));
-    }
+    for (const [u, share] of SHINE) ctx.lineTo(...at(from + reach * share, u));
     ctx.closePath();
     ctx.fill();
   }

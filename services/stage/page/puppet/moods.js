@@ -26,7 +26,8 @@ export const NEUTRAL = {
   perk: 0, // ribbon and ahoge: 1 up, -1 drooping
   bounce: 0, // units of hopping
   gloom: 0, // shade over the forehead
-  sweat: 0, sparkles: 0, anger: 0, tear: 0, bang: 0, dots: 0, notes: 0, sleeve: 0, // drawn effects, 0 to 1
+  sweat: 0, sparkles: 0, anger: 0, tear: 0, bang: 0, dots: 0, notes: 0, // drawn signs, 0 to 1
+  chin: 0, fidget: 0, cheer: 0, // hands, 0 to 1
 };
 
 /** Mood -> its differences from NEUTRAL. */
@@ -38,14 +39,14 @@ export const MOODS = {
   },
   excited: {
     browLift: 26, browBend: 9, eyeOpen: 1.13, eyeSmile: 0.1, iris: 1.1, stars: 1, lip: 1, lipWidth: 1.2, restSmile: 1,
-    blush: 0.85, blushLines: 0.5, pitch: 0.05, perk: 1, bounce: 10, shrug: 0.35, sparkles: 1,
+    blush: 0.85, blushLines: 0.5, pitch: 0.05, perk: 1, bounce: 10, shrug: 0.35, sparkles: 1, cheer: 1,
   },
   shy: {
     browLift: 4, browTilt: -0.24, eyeOpen: 0.72, eyeSmile: 0.22, gazeX: -0.75, gazeY: -0.35, lip: 0.1, lipWidth: 0.62, wave: 1,
-    blush: 1.25, blushLines: 1, yaw: -0.13, pitch: -0.1, roll: -0.09, shrug: 0.75, perk: -0.25, sweat: 0.8,
+    blush: 1.25, blushLines: 1, yaw: -0.13, pitch: -0.1, roll: -0.09, shrug: 0.75, perk: -0.25, sweat: 0.8, fidget: 1,
   },
   sad: {
-    browLift: 3, browTilt: -0.42, browBend: -4, eyeOpen: 0.62, eyeSlant: -9, gazeY: -0.5, wet: 1, lip: -0.9, lipWidth: 0.72,
+    browLift: 0, browTilt: -0.46, browBend: -4, eyeOpen: 0.6, eyeSlant: -10, gazeY: -0.6, wet: 1, lip: -0.9, lipWidth: 0.72,
     blush: 0.2, pitch: -0.15, roll: 0.06, shrug: -0.35, perk: -1, gloom: 0.6, tear: 1,
   },
   surprised: {
@@ -58,7 +59,7 @@ export const MOODS = {
   },
   thinking: {
     browLift: 8, browTilt: 0.1, browSkew: 15, eyeOpen: 0.86, gazeX: 0.62, gazeY: 0.8, lip: -0.25, lipWidth: 0.5, lipSkew: 12,
-    blush: 0.15, yaw: 0.12, pitch: 0.09, roll: 0.1, dots: 1, sleeve: 1,
+    blush: 0.15, yaw: 0.12, pitch: 0.09, roll: 0.1, dots: 1, chin: 1,
   },
 };
 

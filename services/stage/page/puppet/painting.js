@@ -5,13 +5,15 @@ import { fill, ink, outline, spline, trace, WEIGHT } from "./curve.js";
 import { paintEffects } from "./effects.js";
 import { paintBrow, paintEye } from "./eyes.js";
 import { paintFace, paintMouth, paintNeck } from "./face.js";
-import { BACK, CAP } from "./hair_shapes.js";
+import { BACK, CAP, FLOW } from "./hair_shapes.js";
+import { paintHands } from "./hands.js";
 import { paintBow, paintTails } from "./ribbon.js";
 import { surface } from "./rig.js";
 
-const SIZE = 1200; // the drawing is a square, x from -600 to 600
+const VIEW = { width: 1090, height: 1090 }; // the part of the drawing shown: from its top, x from -545 to 545
 const CAP_POINTS = spline(CAP, true);
 const CAP_DEPTH = surface(CAP_POINTS, 10);
+const FLOW_POINTS = FLOW.map((line) => spline(line));
 const BACK_POINTS = spline(BACK, true);
 
 /** Fit the canvas to its host (device pixels) and put the drawing at the bottom centre of it. */
@@ -21,8 +23,8 @@ function prepare(canvas, ctx) {
   if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
   ctx.setTransform(1, 0, 0, 1, 0, 0);
   ctx.clearRect(0, 0, width, height);
-  const scale = Math.min(width, height) / SIZE;
-  ctx.setTransform(scale, 0, 0, scale, width / 2, height - SIZE * scale);
+  const scale = Math.min(width / VIEW.width, height / VIEW.height);
+  ctx.setTransform(scale, 0, 0, scale, width / 2, height - VIEW.height * scale);
 }
 
 function tones(colours) {
@@ -71,6 +73,8 @@ export function paint(puppet, seconds) {
   paintLayer("ahoge");
   paintTails(ctx, rig, colours, swing);
   paintBow(ctx, rig, colours, face.perk, puppet.ribbonTail.lagAt(0.6, 0) * 0.004);
+  const signs = { chin: Math.max(face.chin, poseNow.chin), fidget: face.fidget, cheer: face.cheer, lively: puppet.wind };
+  paintHands(ctx, rig, colours, signs, seconds);
   paintEffects(ctx, rig, face, seconds);
 }
 
@@ -91,4 +95,6 @@ function paintCap(ctx, rig, colours) {
   fill(ctx, rig.head(shade, surface(shade, 10)), colours.hairShade);
   ctx.restore();
   outline(ctx, cap, 6, colours.hairLine);
+  ctx.fillStyle = colours.hairLine;
+  for (const line of FLOW_POINTS) ink(ctx, rig.head(line, surface(line, 12)), 3.4, WEIGHT.taper);
 }

@@ -1,8 +1,8 @@
 // Her big red ribbon: two loops, a knot, two springy tails. The loops droop and perk up with the mood.
 
-import { fill, ink, outline, spline, trace, WEIGHT } from "./curve.js";
+import { fill, ink, outline, reversed, spline, trace, WEIGHT } from "./curve.js";
 
-const KNOT = { x: 178, y: 178, tilt: 0.4, depth: 40 };
+const KNOT = { x: 180, y: 180, tilt: 0.4, depth: 40 };
 
 // the loop to the right, in the knot's frame; the left one mirrors it
 const LOOP = [[6, -14], [60, -72], [130, -98], [176, -70], [180, -6], [150, 48], [92, 52], [40, 26], [6, 14]];
@@ -82,15 +82,6 @@ export function paintBow(ctx, rig, colours, perk, flutter) {
   fill(ctx, rig.head(spline(inPlace([[4, -34], [30, -34], [34, 34], [-10, 34], [10, 6]], 1, 0, 1), true, 6), KNOT.depth + 12), colours.ribbonShade);
   ctx.restore();
   outline(ctx, knot, 6, colours.ribbonLine);
-}
-
-function reversed(points) {
-  const out = new Float32Array(points.length);
-  for (let i = 0, n = points.length / 2; i < n; i++) {
-    out[2 * i] = points[2 * (n - 1 - i)];
-    out[2 * i + 1] = points[2 * (n - 1 - i) + 1];
-  }
-  return out;
 }
 
 /** Where the tails hang from, for their springs. */

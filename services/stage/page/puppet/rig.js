@@ -3,6 +3,7 @@
 
 export const HEAD = { x: 0, y: 430 }; // the point the head turns about
 const NECK = { x: 0, y: 690 }; // the point it rolls about
+const FIT = { width: 0.93, rise: 34 }; // the body is drawn larger and lower than it sits under the head
 const WAIST = { x: 0, y: 1350 }; // the point the body sways about
 
 /** Depth of the face's curved surface at a point of the drawing, in units towards the viewer. */
@@ -58,7 +59,7 @@ export class Rig {
     const { pose, zoom, bodyTurn } = this;
     const turn = pose.yaw * 0.22;
     for (let i = 0; i < points.length; i += 2) {
-      const [x, y] = [points[i], points[i + 1]];
+      const [x, y] = [points[i] * FIT.width, points[i + 1] - FIT.rise];
       const shoulder = Math.min(1, Math.abs(x) / 260) * Math.max(0, Math.min(1, (1150 - y) / 350));
       const chest = Math.max(0, 1 - Math.abs(y - 940) / 300);
       const lift = pose.breath * (3 + 5 * shoulder + 3 * chest) + pose.shrug * (4 + 26 * shoulder);
