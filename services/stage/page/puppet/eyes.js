@@ -112,8 +112,7 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   fill(ctx, place(ellipse(x, y, rx - 4, ry - 4, 40)), gradient);
   fill(ctx, disc(0, 27, 28, 18), fade(colours.eyeLight, 0.55));
   fill(ctx, disc(0, 33, 18, 11), fade(colours.eyeLight, 0.7));
-  fill(ctx, disc(0, 1, 17, 24), colours.eyeDark);
-  fill(ctx, disc(0, 8, 8, 11), fade(colours.eyeMid, 0.7));
+  fill(ctx, disc(0, 0, 19, 26), colours.eyeDark);
   // the lid's shadow, over white and iris
   const shade = new Float32Array(upperLine.length * 2);
   const under = place(lidCurve(upper, 17));
@@ -123,7 +122,7 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   // lights lie on the same side of both eyes
   const stars = Math.min(1, face.stars);
   const lightX = -14 + gaze.x * 3;
-  if (stars < 0.98) fill(ctx, disc(lightX, -19, 12.5 * (1 - stars), 15.5 * (1 - stars)), "#ffffff");
+  if (stars < 0.98) fill(ctx, disc(lightX, -22, 14.5 * (1 - stars), 17 * (1 - stars)), "#ffffff");
   if (stars > 0.02) {
     fill(ctx, place(star(x + side * lightX * 0.8, y - 14, 25 * stars)), "#ffffff");
     fill(ctx, place(star(x + side * 15, y + 24, 12 * stars)), "#ffffff");
@@ -142,6 +141,6 @@ export function paintBrow(ctx, rig, colours, side, face) {
     376 - lift + y * cos - x * sin,
   ]);
   const points = spline(anchors, false, 8);
-  ctx.fillStyle = colours.hairLine;
-  ink(ctx, rig.head(points, surface(points, 8)), 13, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
+  ctx.fillStyle = colours.line;
+  ink(ctx, rig.head(points, surface(points, 8)), 13.5, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
 }

@@ -107,20 +107,30 @@ export class Strand {
     return strip;
   }
 
-  /** Paint: base, shade along one side, light band, ink. `tone` is { base, shade, light, line, weight }. */
+  /** Paint: base, shade along one side, light band, ink. `tone` is { base, shade, tip, tipShade, light, line, weight }. */
   paint(ctx, tone) {
-    fill(ctx, this.shape, tone.base);
+    fill(ctx, this.shape, this.along(ctx, tone.base, tone.tip));
     // on the screen a strand's `left` edge lies to the right of a spine that runs down
     const side = -this.shade;
     if (side !== 0) {
       const inner = (s) => side * (0.2 + 0.5 * Math.max(0, 1 - s * 1.5) - 0.18 * Math.sin(s * 5));
-      fill(ctx, this.between(inner, () => side), tone.shade);
+      fill(ctx, this.between(inner, () => side), this.along(ctx, tone.shade, tone.tipShade));
     }
     if (this.shine) this.paintShine(ctx, tone.light);
     ctx.fillStyle = tone.line;
     const weight = this.layer === "front" ? WEIGHT.fringe : WEIGHT.hair;
     ink(ctx, this.left, tone.weight * (side < 0 ? 1.25 : 0.8), weight);
     ink(ctx, this.right, tone.weight * (side > 0 ? 1.25 : 0.8), weight);
+  }
+
+  /** A colour that runs from `base` to `tip` over the strand's lower half. */
+  along(ctx, base, tip) {
+    if (!tip) return base;
+    const n = this.now.length;
+    const gradient = ctx.createLinearGradient(this.now[0], this.now[1], this.now[n - 2], this.now[n - 1]);
+    gradient.addColorStop(0.45, base);
+    gradient.addColorStop(1, tip);
+    return gradient;
   }
 
   /** A band of light across the strand: jagged along the hair, narrowing to the edges. */

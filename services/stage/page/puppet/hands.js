@@ -14,18 +14,19 @@ const FINGER = [[-36, -30], [-37, -70], [-34, -100], [-24, -110], [-14, -100], [
 const THUMB = [[-20, -22], [2, -26], [22, -18], [24, -8], [8, -4], [-16, -6]];
 
 /*
- * sign -> its arms: where the cuff is, angle in radians, size, `finger` stretched or a fist, `follow`: how much the
+ * sign -> its arms: where the cuff is, angle in radians, `bend` of the
+ * sleeve back to the body, size, `finger` stretched or a fist, `follow`: how much the
  * hand goes with the head. A side of -1 mirrors the arm.
  */
 const SIGNS = {
-  chin: [{ side: 1, x: 92, y: 778, angle: -0.3, size: 0.94, finger: true, follow: 1 }],
+  chin: [{ side: 1, x: 96, y: 762, angle: -0.34, bend: 60, size: 0.98, finger: true, follow: 1 }],
   fidget: [
-    { side: 1, x: 98, y: 962, angle: -0.95, size: 0.86, finger: true, follow: 0 },
-    { side: -1, x: -98, y: 962, angle: -0.95, size: 0.86, finger: true, follow: 0 },
+    { side: 1, x: 98, y: 968, angle: -0.95, bend: 190, size: 0.9, finger: true, follow: 0 },
+    { side: -1, x: -98, y: 968, angle: -0.95, bend: 190, size: 0.9, finger: true, follow: 0 },
   ],
   cheer: [
-    { side: 1, x: 196, y: 930, angle: -0.16, size: 1, finger: false, follow: 0 },
-    { side: -1, x: -196, y: 930, angle: -0.16, size: 1, finger: false, follow: 0 },
+    { side: 1, x: 196, y: 930, angle: -0.16, bend: 0, size: 1, finger: false, follow: 0 },
+    { side: -1, x: -196, y: 930, angle: -0.16, bend: 0, size: 1, finger: false, follow: 0 },
   ],
 };
 const BELOW = 480; // how far down a hand waits that is not shown
@@ -43,10 +44,14 @@ export function paintHands(ctx, rig, colours, signs, seconds) {
 }
 
 function paintArm(ctx, rig, colours, arm, drop) {
-  const { side, x, y, angle, size, follow } = arm;
+  const { side, x, y, angle, bend, size, follow } = arm;
   const [cos, sin] = [Math.cos(angle) * size, Math.sin(angle) * size];
+  const curl = ([across, v]) => {
+    const u = across - bend * (Math.max(0, v) / 300) ** 2;
+    return [x + side * (u * cos - v * sin), y + drop + u * sin + v * cos];
+  };
   const place = (anchors, closed) => {
-    const points = spline(anchors.map(([u, v, corner]) => [x + side * (u * cos - v * sin), y + drop + u * sin + v * cos, corner]), closed, 8);
+    const points = spline(anchors.map(curl), closed, 8);
     const out = rig.body(points, 70);
     if (follow) {
       const head = rig.head(points, 120);

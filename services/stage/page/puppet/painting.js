@@ -8,6 +8,7 @@ import { paintFace, paintMouth, paintNeck } from "./face.js";
 import { BACK, CAP, FLOW } from "./hair_shapes.js";
 import { paintHands } from "./hands.js";
 import { paintBow, paintTails } from "./ribbon.js";
+import { paintCords, paintHairpin } from "./trinkets.js";
 import { surface } from "./rig.js";
 
 const VIEW = { width: 1090, height: 1090 }; // the part of the drawing shown: from its top, x from -545 to 545
@@ -28,13 +29,13 @@ function prepare(canvas, ctx) {
 }
 
 function tones(colours) {
-  const { hairLine: line } = colours;
+  const { hair: base, hairShade: shade, hairShine: light, hairLine: line, tip, tipShade } = colours;
   return {
-    back: { base: colours.hairShade, shade: colours.hairDeep, light: colours.hair, line, weight: 5 },
-    tail: { base: colours.hair, shade: colours.hairShade, light: colours.hairShine, line, weight: 5.5 },
-    side: { base: colours.hair, shade: colours.hairShade, light: colours.hairShine, line, weight: 5 },
-    front: { base: colours.hair, shade: colours.hairShade, light: colours.hairShine, line, weight: 4.6 },
-    ahoge: { base: colours.hair, shade: colours.hairShade, light: colours.hairShine, line, weight: 5.5 },
+    back: { base: shade, shade: colours.hairDeep, tip: tipShade, tipShade: shade, light: base, line, weight: 5 },
+    tail: { base, shade, tip, tipShade, light, line, weight: 5.5 },
+    side: { base, shade, tip, tipShade, light, line, weight: 5 },
+    front: { base, shade, light, line, weight: 4.6 },
+    ahoge: { base, shade, light, line, weight: 5.5 },
   };
 }
 
@@ -61,6 +62,7 @@ export function paint(puppet, seconds) {
   paintBody(ctx, rig, colours);
   paintNeck(ctx, rig, colours);
   paintCollar(ctx, rig, colours);
+  paintCords(ctx, rig, colours, puppet.scarf.lagAt(1, 0));
   paintScarf(ctx, rig, colours, puppet.scarf.lagAt(1, 0) * 1.5);
   paintFace(ctx, rig, colours, face, layer("front"));
   const open = face.eyeOpen * (1 - puppet.closing);
@@ -70,6 +72,7 @@ export function paint(puppet, seconds) {
   paintLayer("side");
   paintLayer("front");
   for (const side of [-1, 1]) paintBrow(ctx, rig, colours, side, { ...face, browLift: face.browLift + poseNow.browLift - 5 * puppet.closing });
+  paintHairpin(ctx, rig, colours);
   paintLayer("ahoge");
   paintTails(ctx, rig, colours, swing);
   paintBow(ctx, rig, colours, face.perk, puppet.ribbonTail.lagAt(0.6, 0) * 0.004);

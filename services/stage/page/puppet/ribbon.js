@@ -1,6 +1,7 @@
 // Her big red ribbon: two loops, a knot, two springy tails. The loops droop and perk up with the mood.
 
 import { fill, ink, outline, reversed, spline, trace, WEIGHT } from "./curve.js";
+import { fade } from "./palette.js";
 
 const KNOT = { x: 180, y: 180, tilt: 0.4, depth: 40 };
 
@@ -59,6 +60,9 @@ export function paintBow(ctx, rig, colours, perk, flutter) {
     const scale = 1 + 0.06 * Math.max(0, perk);
     const place = (anchors, isClosed) => rig.head(spline(inPlace(anchors, side, droop, scale), isClosed, 8), KNOT.depth + (isClosed ? 0 : 1));
     const loop = place(LOOP, true);
+    ctx.fillStyle = fade(colours.hairDeep, 0.6);
+    trace(ctx, loop, 3, 15);
+    ctx.fill();
     fill(ctx, loop, colours.ribbon);
     ctx.save();
     trace(ctx, loop);
