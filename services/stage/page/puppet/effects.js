@@ -32,10 +32,10 @@ const EFFECTS = {
     }
   },
   sweat(ctx, on, amount, seconds) {
-    const shape = on(drop(-232, 330 + 6 * Math.sin(seconds * 1.7), 30 * amount), 110);
+    const shape = on(drop(-268, 420 + 6 * Math.sin(seconds * 1.7), 30 * amount), 110);
     fill(ctx, shape, "#a8e0f7");
     outline(ctx, shape, 5, "#2d6a8e");
-    fill(ctx, on(ellipse(-241, 336 + 6 * Math.sin(seconds * 1.7), 5 * amount, 10 * amount), 112), "#ffffff");
+    fill(ctx, on(ellipse(-277, 426 + 6 * Math.sin(seconds * 1.7), 5 * amount, 10 * amount), 112), "#ffffff");
   },
   tear(ctx, on, amount, seconds) {
     for (const [side, size] of [[-1, 22], [1, 18]]) {

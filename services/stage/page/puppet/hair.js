@@ -38,11 +38,10 @@ function rest(strand) {
   return { spine, half, depths };
 }
 
-// rim of the light band: places across the strand and along the band, down the lower side and back on the upper one
+// lower rim of the light band: places across the strand and along the band; its upper rim is a plain arc
 const SHINE = [
-  [-0.84, 0.2], [-0.68, 0.55], [-0.5, 1.02], [-0.4, 0.6], [-0.3, 0.72], [-0.08, 1.4], [0.06, 0.74], [0.16, 0.84], [0.34, 1.12],
-  [0.46, 0.5], [0.72, 0.5], [0.84, 0.16], [0.6, -0.02], [0.44, -0.24], [0.3, 0.06], [0.12, -0.1], [-0.04, -0.42], [-0.16, -0.02],
-  [-0.36, 0.02], [-0.52, -0.2], [-0.62, 0.06],
+  [-0.86, 0.1], [-0.7, 0.62], [-0.58, 0.3], [-0.38, 1.0], [-0.26, 0.42], [-0.02, 1.45], [0.12, 0.46], [0.3, 0.95], [0.42, 0.34],
+  [0.6, 0.6], [0.78, 0.08],
 ];
 
 export class Strand {
@@ -149,6 +148,8 @@ export class Strand {
     ctx.fillStyle = colour;
     ctx.beginPath();
     for (const [u, share] of SHINE) ctx.lineTo(...at(from + reach * share, u));
+    ctx.quadraticCurveTo(...at(from - reach * 0.05, 0.4), ...at(from - reach * 0.02, -0.05));
+    ctx.quadraticCurveTo(...at(from - reach * 0.05, -0.5), ...at(from + reach * 0.1, -0.86));
     ctx.closePath();
     ctx.fill();
   }

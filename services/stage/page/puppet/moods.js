@@ -43,7 +43,7 @@ export const MOODS = {
   },
   shy: {
     browLift: 4, browTilt: -0.24, eyeOpen: 0.72, eyeSmile: 0.22, gazeX: -0.75, gazeY: -0.35, lip: 0.1, lipWidth: 0.62, wave: 1,
-    blush: 1.25, blushLines: 1, yaw: -0.13, pitch: -0.1, roll: -0.09, shrug: 0.75, perk: -0.25, sweat: 0.8, fidget: 1,
+    blush: 1.5, blushLines: 1, yaw: -0.13, pitch: -0.1, roll: -0.09, shrug: 0.75, perk: -0.25, sweat: 0.8, fidget: 1,
   },
   sad: {
     browLift: 0, browTilt: -0.46, browBend: -4, eyeOpen: 0.6, eyeSlant: -10, gazeY: -0.6, wet: 1, lip: -0.9, lipWidth: 0.72,
@@ -54,7 +54,7 @@ export const MOODS = {
     blush: 0.15, pitch: 0.07, shrug: 0.6, perk: 1, bang: 1,
   },
   annoyed: {
-    browLift: -9, browTilt: 0.4, browBend: -3, eyeOpen: 0.56, eyeSlant: 6, gazeX: 0.25, lip: -1, lipWidth: 0.6, lipSkew: 4,
+    browLift: -9, browTilt: 0.4, browBend: -3, eyeOpen: 0.56, eyeSlant: 9, gazeX: 0.25, lip: -1, lipWidth: 0.6, lipSkew: 4,
     blush: 0.5, puff: 1, yaw: 0.1, pitch: -0.03, roll: -0.06, perk: 0.1, anger: 1,
   },
   thinking: {
