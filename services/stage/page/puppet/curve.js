@@ -88,7 +88,7 @@ export const WEIGHT = {
   hair: (s) => Math.min(1, s * 2.2) * (0.3 + 0.7 * Math.min(1, (1 - s) * 2.5)),
   fringe: (s) => Math.max(0, Math.min(1, (s - 0.22) * 2.4)) * (0.35 + 0.65 * Math.min(1, (1 - s) * 3)),
   soft: (s) => 0.3 + 0.7 * Math.sin(Math.PI * s),
-  lash: (s) => Math.min(1, 0.38 + s * 1.3) * Math.min(1, (1 - s) * 3.2),
+  lash: (s) => Math.min(1, 0.12 + s * 2) * Math.min(1, (1 - s) * 3.2),
 };
 
 const edge = new Float32Array(4096);

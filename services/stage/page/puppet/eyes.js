@@ -84,7 +84,7 @@ export function paintEye(ctx, rig, colours, side, face, open, gaze) {
   }
   // crease above the lid
   if (open > 0.3) {
-    const crease = spline([[-34, upper[1] - 8], [-10, upper[2] - 14], [16, upper[3] - 13], [40, upper[4] - 13]], false, 8);
+    const crease = spline([[-16, upper[2] - 13], [8, upper[3] - 15], [30, upper[4] - 19], [48, upper[5] - 25]], false, 8);
     ctx.fillStyle = colours.skinLine;
     ink(ctx, place(crease), 3.2, WEIGHT.taper);
   }
@@ -104,21 +104,26 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   const iris = place(ellipse(x, y, rx, ry, 40));
   const [top, bottom] = [place([x, y - ry]), place([x, y + ry])];
   const gradient = ctx.createLinearGradient(top[0], top[1], bottom[0], bottom[1]);
-  gradient.addColorStop(0.08, colours.eyeDark);
-  gradient.addColorStop(0.42, colours.eyeMid);
-  gradient.addColorStop(0.72, colours.eyes);
+  gradient.addColorStop(0.1, colours.eyeDark);
+  gradient.addColorStop(0.48, colours.eyeMid);
+  gradient.addColorStop(0.74, colours.eyes);
   gradient.addColorStop(1, colours.eyeLight);
   fill(ctx, iris, colours.eyeDark);
   fill(ctx, place(ellipse(x, y, rx - 4, ry - 4, 40)), gradient);
-  fill(ctx, disc(0, 27, 28, 18), fade(colours.eyeLight, 0.55));
-  fill(ctx, disc(0, 33, 18, 11), fade(colours.eyeLight, 0.7));
+  // light that falls through from above gathers below the pupil; the hair glows back from the rim
+  fill(ctx, disc(0, 26, 29, 20), fade(colours.eyes, 0.75));
+  fill(ctx, disc(0, 31, 24, 15), fade(colours.eyeLight, 0.75));
+  fill(ctx, disc(0, 37, 15, 8), fade(colours.eyeGlow, 0.85));
   fill(ctx, disc(0, 0, 19, 26), colours.eyeDark);
+  const glow = spline([[-29, 12], [-33, -10], [-24, -30]].map(([u, v]) => [x + u * face.iris, y + v * face.iris]), false, 5);
+  ctx.fillStyle = fade(colours.eyeRim, 0.85);
+  ink(ctx, place(side > 0 ? glow : mirroredX(glow, x)), 5, WEIGHT.taper);
   // the lid's shadow, over white and iris
   const shade = new Float32Array(upperLine.length * 2);
   const under = place(lidCurve(upper, 17));
   shade.set(upperLine);
   shade.set(reversed(under), upperLine.length);
-  fill(ctx, shade, fade(colours.eyeDark, 0.3));
+  fill(ctx, shade, fade(colours.eyeShadow, 0.5));
   // lights lie on the same side of both eyes
   const stars = Math.min(1, face.stars);
   const lightX = -14 + gaze.x * 3;
@@ -131,6 +136,8 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   fill(ctx, disc(-12, 31, 3.2 + 4 * face.wet, 3.2 + 2 * face.wet), fade(colours.eyeLight, 0.95));
   ctx.restore();
 }
+
+const mirroredX = (points, x) => points.map((value, i) => (i % 2 ? value : 2 * x - value));
 
 /** Draw one brow over the hair. */
 export function paintBrow(ctx, rig, colours, side, face) {

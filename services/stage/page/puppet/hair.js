@@ -38,10 +38,9 @@ function rest(strand) {
   return { spine, half, depths };
 }
 
-// lower rim of the light band: places across the strand and along the band; its upper rim is a plain arc
+// lower rim of the light band, in pairs of curve control and end: places across the strand and along the band
 const SHINE = [
-  [-0.86, 0.1], [-0.7, 0.62], [-0.58, 0.3], [-0.38, 1.0], [-0.26, 0.42], [-0.02, 1.45], [0.12, 0.46], [0.3, 0.95], [0.42, 0.34],
-  [0.6, 0.6], [0.78, 0.08],
+  [-0.66, 0.3, -0.52, 1.05], [-0.46, 0.4, -0.26, 0.3], [-0.1, 0.42, 0.02, 1.6], [0.1, 0.42, 0.32, 0.22], [0.46, 0.3, 0.54, 0.85], [0.6, 0.2, 0.82, -0.05],
 ];
 
 export class Strand {
@@ -53,6 +52,7 @@ export class Strand {
     this.right = new Float32Array(PIECES * 2);
     this.shape = new Float32Array(PIECES * 4);
     this.strip = new Float32Array(PIECES * 4);
+    this.broad = Math.max(...this.half) > 20;
     this.phase = this.spine[0] * 0.017 + this.spine[1] * 0.006;
   }
 
@@ -117,6 +117,7 @@ export class Strand {
     }
     if (this.shine) this.paintShine(ctx, tone.light);
     ctx.fillStyle = tone.line;
+    if (this.shade !== 0 && this.broad) this.paintFlow(ctx, tone.weight * 0.55);
     const weight = this.layer === "front" ? WEIGHT.fringe : WEIGHT.hair;
     ink(ctx, this.left, tone.weight * (side < 0 ? 1.25 : 0.8), weight);
     ink(ctx, this.right, tone.weight * (side > 0 ? 1.25 : 0.8), weight);
@@ -132,7 +133,7 @@ export class Strand {
     return gradient;
   }
 
-  /** A band of light across the strand: jagged along the hair, narrowing to the edges. */
+  /** A band of light across the strand: an arc above, points along the hair below. */
   paintShine(ctx, colour) {
     const [from, to] = this.shine;
     const at = (s, u) => {
@@ -145,12 +146,25 @@ export class Strand {
       });
     };
     const reach = to - from;
+    const along = (share) => from + reach * share;
     ctx.fillStyle = colour;
     ctx.beginPath();
-    for (const [u, share] of SHINE) ctx.lineTo(...at(from + reach * share, u));
-    ctx.quadraticCurveTo(...at(from - reach * 0.05, 0.4), ...at(from - reach * 0.02, -0.05));
-    ctx.quadraticCurveTo(...at(from - reach * 0.05, -0.5), ...at(from + reach * 0.1, -0.86));
-    ctx.closePath();
+    ctx.moveTo(...at(along(0.05), -0.84));
+    for (const [controlU, control, u, end] of SHINE) ctx.quadraticCurveTo(...at(along(control), controlU), ...at(along(end), u));
+    ctx.bezierCurveTo(...at(along(-0.35), 0.4), ...at(along(-0.3), -0.3), ...at(along(0.05), -0.84));
     ctx.fill();
+  }
+
+  /** Thin lines within the strand that follow its flow. */
+  paintFlow(ctx, weight) {
+    const wander = Math.sin(this.phase * 9);
+    const lines = this.layer === "front" ? [[0.3 * wander, 0.56, 0.92]] : [[0.24 + 0.2 * wander, 0.4, 0.9], [-0.4 + 0.2 * wander, 0.6, 0.95]];
+    for (const [u, from, to] of lines) {
+      const line = [];
+      for (let k = Math.round(from * (PIECES - 1)); k <= Math.round(to * (PIECES - 1)); k++) {
+        for (const axis of [0, 1]) line.push(this.left[2 * k + axis] + ((this.right[2 * k + axis] - this.left[2 * k + axis]) * (u + 1)) / 2);
+      }
+      ink(ctx, line, weight);
+    }
   }
 }

@@ -19,7 +19,7 @@ const THUMB = [[-20, -22], [2, -26], [22, -18], [24, -8], [8, -4], [-16, -6]];
  * hand goes with the head. A side of -1 mirrors the arm.
  */
 const SIGNS = {
-  chin: [{ side: 1, x: 96, y: 762, angle: -0.34, bend: 60, size: 0.98, finger: true, follow: 1 }],
+  chin: [{ side: 1, x: 96, y: 762, angle: -0.34, bend: 60, size: 1.08, finger: true, follow: 1 }],
   fidget: [
     { side: 1, x: 98, y: 968, angle: -0.95, bend: 190, size: 0.9, finger: true, follow: 0 },
     { side: -1, x: -98, y: 968, angle: -0.95, bend: 190, size: 0.9, finger: true, follow: 0 },

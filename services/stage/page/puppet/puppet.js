@@ -116,7 +116,7 @@ export class Puppet {
     );
     const hop = this.still ? 0.5 : Math.abs(Math.sin(seconds * Math.PI * 1.7));
     this.rig.set({
-      yaw: 0.36 * lookNow.x + face.yaw + poseNow.yaw + motion.yaw,
+      yaw: 0.31 * lookNow.x + face.yaw + poseNow.yaw + motion.yaw,
       pitch: 0.24 * lookNow.y + face.pitch + poseNow.pitch + motion.pitch,
       roll: face.roll + poseNow.roll + motion.roll + 0.05 * lookNow.x * lookNow.y,
       sway: motion.sway + 0.03 * lookNow.x,
