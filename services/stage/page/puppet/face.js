@@ -10,6 +10,13 @@ const FACE = spline(
 );
 const FACE_DEPTH = surface(FACE);
 const NECK = spline([[-50, 600], [50, 600], [48, 690], [57, 742], [120, 800], [-120, 800], [-57, 742], [-48, 690]], true);
+// light comes from the upper left: a rim of shade along the right of the jaw
+const JAW_SHADE = spline(
+  [[204, 380], [188, 480], [160, 548], [110, 602], [46, 644], [-30, 664], [0, 680], [70, 664], [140, 612], [190, 550], [214, 470]], true,
+);
+const JAW_DEPTH = surface(JAW_SHADE);
+const NOSE_SHADE = spline([[1, 532], [9, 552], [2, 557, 1]], true, 5);
+const NOSE_TIP = spline([[-4, 551], [2, 556], [8, 553]], false, 4);
 const MOUTH_Y = 594;
 
 export function paintNeck(ctx, rig, colours) {
@@ -38,7 +45,7 @@ export function paintFace(ctx, rig, colours, face, fringe) {
   ctx.save();
   trace(ctx, skin);
   ctx.clip();
-  paintCheekShade(ctx, rig, colours);
+  fill(ctx, rig.head(JAW_SHADE, JAW_DEPTH), fade(colours.skinShade, 0.8));
   ctx.fillStyle = colours.skinShade;
   for (const strand of fringe) {
     trace(ctx, strand.shape, 7, 17);
@@ -50,14 +57,6 @@ export function paintFace(ctx, rig, colours, face, fringe) {
   outline(ctx, skin, 5.4, colours.skinLine);
   if (face.puff > 0.02) paintPuff(ctx, rig, colours, face.puff);
   paintNose(ctx, rig, colours);
-}
-
-function paintCheekShade(ctx, rig, colours) {
-  // light comes from the upper left: a rim of shade along the right of the jaw
-  const shade = spline(
-    [[204, 380], [188, 480], [160, 548], [110, 602], [46, 644], [-30, 664], [0, 680], [70, 664], [140, 612], [190, 550], [214, 470]], true,
-  );
-  fill(ctx, rig.head(shade, surface(shade)), fade(colours.skinShade, 0.8));
 }
 
 function paintGloom(ctx, rig, colours, gloom) {
@@ -114,11 +113,9 @@ function paintPuff(ctx, rig, colours, puff) {
 }
 
 function paintNose(ctx, rig, colours) {
-  const shade = spline([[1, 532], [9, 552], [2, 557, 1]], true, 5);
-  fill(ctx, rig.head(shade, surface(shade, 26)), colours.skinDeep);
-  const tip = spline([[-4, 551], [2, 556], [8, 553]], false, 4);
+  fill(ctx, rig.head(NOSE_SHADE, surface(NOSE_SHADE, 26)), colours.skinDeep);
   ctx.fillStyle = colours.skinLine;
-  ink(ctx, rig.head(tip, surface(tip, 28)), 3.4, WEIGHT.taper);
+  ink(ctx, rig.head(NOSE_TIP, surface(NOSE_TIP, 28)), 3.4, WEIGHT.taper);
 }
 
 /** The mouth of `weights` (see mouths.js) on the face. */

@@ -70,15 +70,18 @@ export class Strand {
     for (let k = 0; k < PIECES; k++) {
       const s = k / (PIECES - 1);
       const turn = -rig.pose.roll * this.hang * Math.min(1, s * 1.6) + bend * s;
-      const [x, y] = [now[2 * k] - rootX, now[2 * k + 1] - rootY];
+      const x = now[2 * k] - rootX;
+      const y = now[2 * k + 1] - rootY;
       const weight = s * s * (3 - 2 * s) * this.gain;
       now[2 * k] = rootX + x * Math.cos(turn) - y * Math.sin(turn) + this.chain.lagAt(s, 0) * weight + wind * s * s;
       now[2 * k + 1] = rootY + x * Math.sin(turn) + y * Math.cos(turn) + this.chain.lagAt(s, 1) * weight * 0.6;
     }
     for (let k = 0; k < PIECES; k++) {
-      const [a, b] = [2 * Math.max(0, k - 1), 2 * Math.min(PIECES - 1, k + 1)];
-      const [dx, dy] = [now[b] - now[a], now[b + 1] - now[a + 1]];
-      const reach = half[k] / (Math.hypot(dx, dy) || 1);
+      const a = 2 * Math.max(0, k - 1);
+      const b = 2 * Math.min(PIECES - 1, k + 1);
+      const dx = now[b] - now[a];
+      const dy = now[b + 1] - now[a + 1];
+      const reach = half[k] / (Math.sqrt(dx * dx + dy * dy) || 1);
       left[2 * k] = now[2 * k] + dy * reach;
       left[2 * k + 1] = now[2 * k + 1] - dx * reach;
       right[2 * k] = now[2 * k] - dy * reach;
@@ -96,8 +99,9 @@ export class Strand {
     const { left, right, strip } = this;
     for (let k = 0; k < PIECES; k++) {
       const s = k / (PIECES - 1);
-      const [a, b] = [(from(s) + 1) / 2, (to(s) + 1) / 2];
-      for (const axis of [0, 1]) {
+      const a = (from(s) + 1) / 2;
+      const b = (to(s) + 1) / 2;
+      for (let axis = 0; axis < 2; axis++) {
         const i = 2 * k + axis;
         strip[i] = left[i] + (right[i] - left[i]) * a;
         strip[2 * (2 * PIECES - 1 - k) + axis] = left[i] + (right[i] - left[i]) * b;

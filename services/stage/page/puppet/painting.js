@@ -11,20 +11,29 @@ import { paintBow, paintTails } from "./ribbon.js";
 import { paintCords, paintHairpin } from "./trinkets.js";
 import { surface } from "./rig.js";
 
-const VIEW = { width: 1090, height: 1090 }; // the part of the drawing shown: from its top, x from -545 to 545
+const VIEW = { width: 1090, height: 1090 }; // the part of the drawing to show: from its top, x from -545 to 545
+const ROOM = 1320; // the canvas is this wide at most, so that hair may swing out of the view
 const CAP_POINTS = spline(CAP, true);
 const CAP_DEPTH = surface(CAP_POINTS, 10);
+const CAP_SHADE = spline([[120, 130], [190, 200], [214, 300], [214, 480], [270, 480], [270, 250], [180, 120]], true);
+const CAP_SHADE_DEPTH = surface(CAP_SHADE, 10);
 const FLOW_POINTS = FLOW.map((line) => spline(line));
 const BACK_POINTS = spline(BACK, true);
 
 /** Fit the canvas to its host (device pixels) and put the drawing at the bottom centre of it. */
 function prepare(canvas, ctx) {
+  const host = canvas.parentElement;
+  const fit = Math.min(host.clientWidth / VIEW.width, host.clientHeight / VIEW.height);
+  const shown = Math.min(host.clientWidth, Math.round(ROOM * fit));
   const ratio = globalThis.devicePixelRatio || 1;
-  const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
-  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+  const [width, height] = [Math.round(shown * ratio), Math.round(host.clientHeight * ratio)];
+  if (canvas.width !== width || canvas.height !== height) {
+    [canvas.width, canvas.height] = [width, height];
+    canvas.style.cssText = `display:block;width:${shown}px;height:${host.clientHeight}px;margin:0 auto`;
+  }
   ctx.setTransform(1, 0, 0, 1, 0, 0);
   ctx.clearRect(0, 0, width, height);
-  const scale = Math.min(width / VIEW.width, height / VIEW.height);
+  const scale = fit * ratio;
   ctx.setTransform(scale, 0, 0, scale, width / 2, height - VIEW.height * scale);
 }
 
@@ -94,8 +103,7 @@ function paintCap(ctx, rig, colours) {
   ctx.save();
   trace(ctx, cap);
   ctx.clip();
-  const shade = spline([[120, 130], [190, 200], [214, 300], [214, 480], [270, 480], [270, 250], [180, 120]], true);
-  fill(ctx, rig.head(shade, surface(shade, 10)), colours.hairShade);
+  fill(ctx, rig.head(CAP_SHADE, CAP_SHADE_DEPTH), colours.hairShade);
   ctx.restore();
   outline(ctx, cap, 6, colours.hairLine);
   ctx.fillStyle = colours.hairLine;

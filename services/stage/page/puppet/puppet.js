@@ -34,7 +34,6 @@ export class Puppet {
     this.colours = palette(theme);
     this.seed = seed;
     this.canvas = document.createElement("canvas");
-    this.canvas.style.cssText = "display:block;width:100%;height:100%";
     host.append(this.canvas);
     this.ctx = this.canvas.getContext("2d");
     this.rig = new Rig();

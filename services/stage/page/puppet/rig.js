@@ -37,17 +37,19 @@ export class Rig {
   /** Move head points to their place; `depth` is one number or one per point. Writes to `out` and returns it. */
   head(points, depth, out = new Float32Array(points.length)) {
     const { cosYaw, sinYaw, cosPitch, sinPitch, cosRoll, sinRoll, pose } = this;
-    const each = typeof depth !== "number";
+    const each = typeof depth !== "number"; // one depth per point
     const neckShift = this.bodyTurn * (WAIST.y - NECK.y) - pose.yaw * 14;
     const drop = -pose.hop - pose.breath * 5 + pose.lean * 0.35;
     for (let i = 0; i < points.length; i += 2) {
       const z = each ? depth[i / 2] : depth;
-      const [x, y] = [points[i] - HEAD.x, points[i + 1] - HEAD.y];
+      const x = points[i] - HEAD.x;
+      const y = points[i + 1] - HEAD.y;
       const turnedX = x * cosYaw + z * sinYaw;
       const turnedZ = z * cosYaw - x * sinYaw;
       const turnedY = y * cosPitch - turnedZ * sinPitch;
       const scale = this.zoom * (1 + (turnedZ - 60) * 0.00012 * Math.abs(sinYaw));
-      const [px, py] = [HEAD.x + turnedX * scale - NECK.x, HEAD.y + turnedY * scale - NECK.y];
+      const px = HEAD.x + turnedX * scale - NECK.x;
+      const py = HEAD.y + turnedY * scale - NECK.y;
       out[i] = NECK.x + px * cosRoll - py * sinRoll + neckShift;
       out[i + 1] = NECK.y + px * sinRoll + py * cosRoll + drop;
     }
@@ -59,7 +61,8 @@ export class Rig {
     const { pose, zoom, bodyTurn } = this;
     const turn = pose.yaw * 0.22;
     for (let i = 0; i < points.length; i += 2) {
-      const [x, y] = [points[i] * FIT.width, points[i + 1] - FIT.rise];
+      const x = points[i] * FIT.width;
+      const y = points[i + 1] - FIT.rise;
       const shoulder = Math.min(1, Math.abs(x) / 260) * Math.max(0, Math.min(1, (1150 - y) / 350));
       const chest = Math.max(0, 1 - Math.abs(y - 940) / 300);
       const lift = pose.breath * (3 + 5 * shoulder + 3 * chest) + pose.shrug * (4 + 26 * shoulder);
