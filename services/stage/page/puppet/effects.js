@@ -57,7 +57,7 @@ const EFFECTS = {
     const [cos, sin] = [Math.cos(-0.3), Math.sin(-0.3)];
     const at = ([x, y, corner]) => [-330 + amount * (x * cos - y * sin), 292 + 4 * Math.sin(seconds * 5) + amount * (x * sin + y * cos), corner];
     for (const [shift, size] of [[0, 1], [62, 0.82]]) {
-      const bar = [[-17, -104], [0, -112], [17, -104], [8, -10], [0, -5], [-8, -10]].map(([x, y]) => [shift + x * size, y * size]);
+      const bar = [[-19, -108, 1], [19, -108, 1], [6, -8, 1], [-6, -8, 1]].map(([x, y, corner]) => [shift + x * size, y * size, corner]);
       const shape = on(spline(bar.map(at), true, 6), 20);
       const [x, y] = at([shift, 16 * size]);
       const dot = on(ellipse(x, y, 13 * size * amount, 13 * size * amount, 20), 20);

@@ -46,7 +46,7 @@ export const MOODS = {
     blush: 1.5, blushLines: 1, yaw: -0.13, pitch: -0.1, roll: -0.09, shrug: 0.75, perk: -0.25, sweat: 0.8, fidget: 1,
   },
   sad: {
-    browLift: 0, browTilt: -0.46, browBend: -4, eyeOpen: 0.6, eyeSlant: -10, gazeY: -0.6, wet: 1, lip: -0.9, lipWidth: 0.72,
+    browLift: 8, browTilt: -0.5, browBend: -4, eyeOpen: 0.72, eyeSlant: -12, gazeY: -0.45, wet: 1, lip: -0.9, lipWidth: 0.72,
     blush: 0.2, pitch: -0.15, roll: 0.06, shrug: -0.35, perk: -1, gloom: 0.6, tear: 1,
   },
   surprised: {

@@ -11,7 +11,7 @@ import { paintBow, paintTails } from "./ribbon.js";
 import { paintCords, paintHairpin } from "./trinkets.js";
 import { surface } from "./rig.js";
 
-const VIEW = { width: 1090, height: 1090 }; // the part of the drawing to show: from its top, x from -545 to 545
+const VIEW = { width: 1120, height: 1116, bottom: 1086 }; // the part of the drawing to show, x from -560 to 560
 const ROOM = 1320; // the canvas is this wide at most, so that hair may swing out of the view
 const CAP_POINTS = spline(CAP, true);
 const CAP_DEPTH = surface(CAP_POINTS, 10);
@@ -34,7 +34,7 @@ function prepare(canvas, ctx) {
   ctx.setTransform(1, 0, 0, 1, 0, 0);
   ctx.clearRect(0, 0, width, height);
   const scale = fit * ratio;
-  ctx.setTransform(scale, 0, 0, scale, width / 2, height - VIEW.height * scale);
+  ctx.setTransform(scale, 0, 0, scale, width / 2, height - VIEW.bottom * scale);
 }
 
 function tones(colours) {

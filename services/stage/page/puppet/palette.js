@@ -6,7 +6,7 @@ export const THEME = {
   trim: "#fff1dc",
   skin: "#ffe7da",
   eyes: "#1fa88e",
-  cloth: "#343047",
+  cloth: "#3b3658",
   collar: "#f7ead6",
   accent: "#d92b41",
   gold: "#f6b94a",
