@@ -6,7 +6,7 @@ const closed = (anchors) => spline(anchors, true, 12);
 const open = (anchors) => spline(anchors, false, 10);
 const flip = (anchors) => anchors.map(([x, y, corner]) => [-x, y, corner]);
 /** A closed shape and its mirror image, both running clockwise. */
-const pair = (anchors) => [closed(anchors), reversed(closed(flip(anchors)))];
+const pair = (anchors) => [closed(anchors), reversed(closed(flip(anchors))).slice()];
 const lines = (anchors) => [open(anchors), open(flip(anchors))];
 
 const HOOD = closed([[0, 690], [96, 694], [176, 742], [214, 806], [150, 850], [0, 860], [-150, 850], [-214, 806], [-176, 742], [-96, 694]]);
@@ -37,7 +37,7 @@ const LAPEL_INNERS = lines([[74, 738], [56, 860], [6, 984]]);
 
 const SCARF_LOOPS = pair([[6, 970], [60, 938], [92, 952], [86, 998], [50, 1010], [8, 992]]);
 const SCARF_TAILS = pair([[4, 984], [40, 1040], [62, 1120, 1], [36, 1112], [14, 1136, 1], [2, 1050]]);
-const SCARF_KNOT = ellipse(0, 980, 19, 21);
+const SCARF_KNOT = ellipse(0, 980, 19, 21).slice();
 
 export function paintHood(ctx, rig, colours) {
   const hood = rig.body(HOOD, -60);

@@ -1,10 +1,23 @@
 // Curves as dense point lists (x0, y0, x1, y1, …), and ink: lines drawn as filled shapes whose weight varies.
 
+const pool = new Float32Array(1 << 17);
+let used = 0;
+
+/** Room for `n` numbers that lasts for the frame: taken in turn from a pool, so that frames leave no garbage. */
+export function take(n) {
+  if (used + n > pool.length) used = 0;
+  used += n;
+  return pool.subarray(used - n, used);
+}
+
+/** A `curve` to keep. */
+export const spline = (anchors, closed, step) => curve(anchors, closed, step).slice();
+
 /**
- * A smooth curve through `anchors` ([x, y] or [x, y, 1] for a sharp corner), a point about every `step` units.
+ * For this frame: a smooth curve through `anchors` ([x, y] or [x, y, 1] for a sharp corner), a point about every `step` units.
  * Hermite segments with chord-length tangents, so uneven anchors do not overshoot.
  */
-export function spline(anchors, closed = false, step = 9) {
+export function curve(anchors, closed = false, step = 9) {
   const n = anchors.length;
   const segments = closed ? n : n - 1;
   let total = closed ? 0 : 1;
@@ -14,7 +27,7 @@ export function spline(anchors, closed = false, step = 9) {
     chords[i] = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1e-6;
     total += piecesOf(chords[i], step);
   }
-  const points = new Float32Array(total * 2);
+  const points = take(total * 2);
   for (let axis = 0; axis < 2; axis++) {
     const slope = (i) => (anchors[(i + 1) % n][axis] - anchors[i][axis]) / chords[i];
     // the slope at anchor i: that of `own` segment at corners and ends, else both neighbours weighed by closeness
@@ -48,9 +61,9 @@ export const mirrored = (half) => [
   ...half.filter(([x]) => x !== 0).reverse().map(([x, y, corner]) => [-x, y, corner]),
 ];
 
-/** Points of an ellipse. */
+/** For this frame: points of an ellipse. */
 export function ellipse(x, y, rx, ry, pieces = 28) {
-  const points = new Float32Array(pieces * 2);
+  const points = take(pieces * 2);
   for (let i = 0; i < pieces; i++) {
     const angle = (i / pieces) * 2 * Math.PI;
     points[2 * i] = x + rx * Math.cos(angle);
@@ -59,9 +72,9 @@ export function ellipse(x, y, rx, ry, pieces = 28) {
   return points;
 }
 
-/** The same outline run the other way round (a mirrored one has to be, for `outline` to know its shadow side). */
+/** For this frame: the same outline run the other way round (a mirrored one has to be, for `outline` to know its shadow side). */
 export function reversed(points) {
-  const out = new Float32Array(points.length);
+  const out = take(points.length);
   for (let i = 0, n = points.length / 2; i < n; i++) {
     out[2 * i] = points[2 * (n - 1 - i)];
     out[2 * i + 1] = points[2 * (n - 1 - i) + 1];
@@ -72,6 +85,11 @@ export function reversed(points) {
 /** Begin a path along `points`, moved by (dx, dy). */
 export function trace(ctx, points, dx = 0, dy = 0) {
   ctx.beginPath();
+  follow(ctx, points, dx, dy);
+}
+
+/** Add the outline `points` to the path that was begun. */
+export function follow(ctx, points, dx = 0, dy = 0) {
   ctx.moveTo(points[0] + dx, points[1] + dy);
   for (let i = 2; i < points.length; i += 2) ctx.lineTo(points[i] + dx, points[i + 1] + dy);
   ctx.closePath();

@@ -1,13 +1,13 @@
 // Signs that anime draws beside a face: sparkles, a sweat drop, an anger mark, a tear, notes, dots, lines of surprise.
 
-import { ellipse, fill, ink, outline, spline, WEIGHT } from "./curve.js";
+import { curve, ellipse, fill, ink, outline, WEIGHT } from "./curve.js";
 
 const drop = (x, y, size) =>
-  spline([[x, y - size * 1.5, 1], [x + size * 0.62, y - size * 0.3], [x + size * 0.7, y + size * 0.4], [x, y + size], [x - size * 0.7, y + size * 0.4], [x - size * 0.62, y - size * 0.3]], true, 5);
+  curve([[x, y - size * 1.5, 1], [x + size * 0.62, y - size * 0.3], [x + size * 0.7, y + size * 0.4], [x, y + size], [x - size * 0.7, y + size * 0.4], [x - size * 0.62, y - size * 0.3]], true, 5);
 
 function glint(x, y, reach) {
   const [r, q] = [reach, reach * 0.2];
-  return spline([[x, y - r, 1], [x + q, y - q], [x + r * 0.72, y, 1], [x + q, y + q], [x, y + r, 1], [x - q, y + q], [x - r * 0.72, y, 1], [x - q, y - q]], true, 5);
+  return curve([[x, y - r, 1], [x + q, y - q], [x + r * 0.72, y, 1], [x + q, y + q], [x, y + r, 1], [x - q, y + q], [x - r * 0.72, y, 1], [x - q, y - q]], true, 5);
 }
 
 const twinkle = (seconds, phase) => 0.72 + 0.28 * Math.sin(seconds * 3.4 + phase);
@@ -27,7 +27,7 @@ const EFFECTS = {
       const sway = 8 * Math.sin(seconds * 2.2 + phase);
       const at = (dx, dy) => [x + sway + dx * size * amount, y + dy * size * amount];
       ctx.fillStyle = "#ff8a5c";
-      for (const line of [[at(12, 8), at(20, -62)], [at(20, -62), at(40, -50), at(46, -30)]]) ink(ctx, on(spline(line, false, 6), 60), 8 * amount, WEIGHT.even);
+      for (const line of [[at(12, 8), at(20, -62)], [at(20, -62), at(40, -50), at(46, -30)]]) ink(ctx, on(curve(line, false, 6), 60), 8 * amount, WEIGHT.even);
       fill(ctx, on(ellipse(...at(0, 10), 16 * size * amount, 12 * size * amount), 60), "#ff8a5c");
     }
   },
@@ -50,7 +50,7 @@ const EFFECTS = {
     for (let k = 0; k < 4; k++) {
       const angle = (k * Math.PI) / 2 + 0.3;
       const at = (u, v) => [-262 + beat * (u * Math.cos(angle) - v * Math.sin(angle)), 236 + beat * (u * Math.sin(angle) + v * Math.cos(angle))];
-      ink(ctx, on(spline([at(11, 48), at(13, 17), at(17, 13), at(48, 11)], false, 4), 90), 13 * amount, WEIGHT.taper);
+      ink(ctx, on(curve([at(11, 48), at(13, 17), at(17, 13), at(48, 11)], false, 4), 90), 13 * amount, WEIGHT.taper);
     }
   },
   bang(ctx, on, amount, seconds) {
@@ -58,7 +58,7 @@ const EFFECTS = {
     const at = ([x, y, corner]) => [-330 + amount * (x * cos - y * sin), 292 + 4 * Math.sin(seconds * 5) + amount * (x * sin + y * cos), corner];
     for (const [shift, size] of [[0, 1], [62, 0.82]]) {
       const bar = [[-19, -108, 1], [19, -108, 1], [6, -8, 1], [-6, -8, 1]].map(([x, y, corner]) => [shift + x * size, y * size, corner]);
-      const shape = on(spline(bar.map(at), true, 6), 20);
+      const shape = on(curve(bar.map(at), true, 6), 20);
       const [x, y] = at([shift, 16 * size]);
       const dot = on(ellipse(x, y, 13 * size * amount, 13 * size * amount, 20), 20);
       for (const part of [shape, dot]) {

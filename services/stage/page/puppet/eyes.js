@@ -1,8 +1,7 @@
 // The eyes: opening, white, iris with gradient and lights, lashes. Drawn in the eye's own frame, then put on the head.
 
-import { ellipse, fill, ink, reversed, spline, trace, WEIGHT } from "./curve.js";
+import { curve, ellipse, fill, ink, reversed, take, trace, WEIGHT } from "./curve.js";
 import { fade } from "./palette.js";
-import { surface } from "./rig.js";
 
 const CENTRE = { x: 104, y: 468, scale: 1.1 };
 
@@ -34,7 +33,7 @@ function lids(open, smile, slant) {
 
 /** Points of one eye on the face: `side` is -1 for the viewer's left, 1 for the right. */
 function onFace(side, points) {
-  const out = new Float32Array(points.length);
+  const out = take(points.length);
   for (let i = 0; i < points.length; i += 2) {
     out[i] = side * (CENTRE.x + CENTRE.scale * points[i]);
     out[i + 1] = CENTRE.y + CENTRE.scale * points[i + 1];
@@ -42,7 +41,7 @@ function onFace(side, points) {
   return out;
 }
 
-const lidCurve = (heights, grow = 0) => spline(ACROSS.map((x, i) => [x, heights[i] + grow]), false, 7);
+const lidCurve = (heights, grow = 0) => curve(ACROSS.map((x, i) => [x, heights[i] + grow]), false, 7);
 
 function star(x, y, reach) {
   const points = [];
@@ -59,7 +58,7 @@ export function paintEye(ctx, rig, colours, side, face, open, gaze) {
   const { upper, lower } = lids(open, face.eyeSmile, face.eyeSlant);
   const place = (points, extra = 0) => {
     const there = onFace(side, points);
-    return rig.head(there, surface(there, extra));
+    return rig.face(there, extra);
   };
   const upperLine = place(lidCurve(upper));
   const lowerLine = place(lidCurve(lower));
@@ -73,18 +72,18 @@ export function paintEye(ctx, rig, colours, side, face, open, gaze) {
   const flick = Math.min(1, open * 2.5 + (1 - face.eyeSmile) * 0.6);
   const arch = ACROSS.map((x, i) => [x, upper[i]]);
   const rise = open > 0.35 ? 1 : -0.5;
-  const lash = place(spline([...arch.slice(0, 6), [66, upper[6] - 3 * flick], [66 + 11 * flick, upper[6] - 10 * flick * rise]], false, 7), 3);
+  const lash = place(curve([...arch.slice(0, 6), [66, upper[6] - 3 * flick], [66 + 11 * flick, upper[6] - 10 * flick * rise]], false, 7), 3);
   ctx.fillStyle = colours.line;
   ink(ctx, lash, 12.5 + 6.5 * Math.min(1, open), flick > 0.3 ? WEIGHT.lash : WEIGHT.soft);
   if (flick > 0.3) {
     for (const [x, y, out] of [[50, upper[5] + 2, 26], [36, upper[4] + 2, 23]]) {
       const spike = [[x, y], [x + out * 0.6, y - 12 * rise], [x + out, y - 23 * rise]];
-      ink(ctx, place(spline(spike, false, 6), 3), 6 * flick, (s) => 1 - s);
+      ink(ctx, place(curve(spike, false, 6), 3), 6 * flick, (s) => 1 - s);
     }
   }
   // crease above the lid
   if (open > 0.3) {
-    const crease = spline([[-16, upper[2] - 13], [8, upper[3] - 15], [30, upper[4] - 19], [48, upper[5] - 25]], false, 8);
+    const crease = curve([[-16, upper[2] - 13], [8, upper[3] - 15], [30, upper[4] - 19], [48, upper[5] - 25]], false, 8);
     ctx.fillStyle = colours.skinLine;
     ink(ctx, place(crease), 3.2, WEIGHT.taper);
   }
@@ -92,7 +91,7 @@ export function paintEye(ctx, rig, colours, side, face, open, gaze) {
 
 function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowerLine) {
   ctx.save();
-  const opening = new Float32Array(upperLine.length + lowerLine.length);
+  const opening = take(upperLine.length + lowerLine.length);
   opening.set(upperLine);
   opening.set(reversed(lowerLine), upperLine.length);
   fill(ctx, opening, "#fffdfc");
@@ -115,11 +114,11 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   fill(ctx, disc(0, 31, 24, 15), fade(colours.eyeLight, 0.75));
   fill(ctx, disc(0, 37, 15, 8), fade(colours.eyeGlow, 0.85));
   fill(ctx, disc(0, 0, 19, 26), colours.eyeDark);
-  const glow = spline([[-29, 12], [-33, -10], [-24, -30]].map(([u, v]) => [x + u * face.iris, y + v * face.iris]), false, 5);
+  const glow = curve([[-29, 12], [-33, -10], [-24, -30]].map(([u, v]) => [x + u * face.iris, y + v * face.iris]), false, 5);
   ctx.fillStyle = fade(colours.eyeRim, 0.85);
   ink(ctx, place(side > 0 ? glow : mirroredX(glow, x)), 5, WEIGHT.taper);
   // the lid's shadow, over white and iris
-  const shade = new Float32Array(upperLine.length * 2);
+  const shade = take(upperLine.length * 2);
   const under = place(lidCurve(upper, 17));
   shade.set(upperLine);
   shade.set(reversed(under), upperLine.length);
@@ -147,7 +146,7 @@ export function paintBrow(ctx, rig, colours, side, face) {
     side * (104 + x * cos + y * sin), // inner end first: a positive tilt lowers it
     376 - lift + y * cos - x * sin,
   ]);
-  const points = spline(anchors, false, 8);
+  const points = curve(anchors, false, 8);
   ctx.fillStyle = colours.line;
-  ink(ctx, rig.head(points, surface(points, 8)), 13.5, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
+  ink(ctx, rig.face(points, 8), 13.5, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
 }

@@ -1,20 +1,17 @@
 // The face without its eyes: skin, neck, shadow of the fringe, cheeks, nose and mouth.
 
-import { ellipse, fill, ink, mirrored, outline, reversed, spline, trace, WEIGHT } from "./curve.js";
+import { curve, ellipse, fill, follow, ink, mirrored, outline, reversed, spline, take, trace, WEIGHT } from "./curve.js";
 import { blend } from "./mouths.js";
 import { fade, mix } from "./palette.js";
-import { surface } from "./rig.js";
 
 const FACE = spline(
   mirrored([[0, 205], [112, 226], [180, 310], [199, 412], [193, 486], [171, 550], [120, 611], [62, 656], [22, 677], [0, 681]]), true,
 );
-const FACE_DEPTH = surface(FACE);
 const NECK = spline([[-50, 600], [50, 600], [48, 690], [57, 742], [120, 800], [-120, 800], [-57, 742], [-48, 690]], true);
 // light comes from the upper left: a rim of shade along the right of the jaw
 const JAW_SHADE = spline(
   [[204, 380], [188, 480], [160, 548], [110, 602], [46, 644], [-30, 664], [0, 680], [70, 664], [140, 612], [190, 550], [214, 470]], true,
 );
-const JAW_DEPTH = surface(JAW_SHADE);
 const NOSE_SHADE = spline([[1, 532], [9, 552], [2, 557, 1]], true, 5);
 const NOSE_TIP = spline([[-4, 551], [2, 556], [8, 553]], false, 4);
 const MOUTH_Y = 594;
@@ -32,7 +29,7 @@ export function paintNeck(ctx, rig, colours) {
   trace(ctx, neck);
   ctx.clip();
   ctx.fillStyle = colours.skinShade;
-  trace(ctx, rig.head(FACE, FACE_DEPTH), 10, 60);
+  trace(ctx, rig.face(FACE), 10, 60);
   ctx.fill();
   ctx.restore();
   outline(ctx, neck, 3.4, colours.skinLine);
@@ -45,12 +42,11 @@ export function paintFace(ctx, rig, colours, face, fringe) {
   ctx.save();
   trace(ctx, skin);
   ctx.clip();
-  fill(ctx, rig.head(JAW_SHADE, JAW_DEPTH), fade(colours.skinShade, 0.8));
+  fill(ctx, rig.face(JAW_SHADE), fade(colours.skinShade, 0.8));
   ctx.fillStyle = colours.skinShade;
-  for (const strand of fringe) {
-    trace(ctx, strand.shape, 7, 17);
-    ctx.fill();
-  }
+  ctx.beginPath();
+  for (const { shape } of fringe) follow(ctx, shape, 7, 17);
+  ctx.fill();
   if (face.gloom > 0.01) paintGloom(ctx, rig, colours, face.gloom);
   paintBlush(ctx, rig, colours, face);
   ctx.restore();
@@ -87,8 +83,8 @@ function paintBlush(ctx, rig, colours, face) {
     if (side && face.blushLines > 0.02) {
       ctx.fillStyle = fade(mix(colours.blush, colours.skinLine, 0.45), Math.min(1, face.blushLines));
       for (const k of [-1, 0, 1]) {
-        const line = spline([[side * 124 + k * 19 + 6, 532], [side * 124 + k * 19 - 5, 554]], false, 6);
-        ink(ctx, rig.head(line, surface(line, 2)), 5, WEIGHT.taper);
+        const line = curve([[side * 124 + k * 19 + 6, 532], [side * 124 + k * 19 - 5, 554]], false, 6);
+        ink(ctx, rig.face(line, 2), 5, WEIGHT.taper);
       }
     }
   }
@@ -96,37 +92,38 @@ function paintBlush(ctx, rig, colours, face) {
 
 /** The outline of the face, its cheeks blown up by `puff`. */
 function faceOutline(rig, puff) {
-  const points = Float32Array.from(FACE);
+  const points = take(FACE.length);
+  points.set(FACE);
   for (let i = 0; i < points.length; i += 2) {
     const [x, y] = [points[i], points[i + 1]];
     if (Math.abs(x) > 60) points[i] += Math.sign(x) * 25 * puff * Math.exp(-(((y - 572) / 42) ** 2));
   }
-  return rig.head(points, FACE_DEPTH);
+  return rig.face(points);
 }
 
 function paintPuff(ctx, rig, colours, puff) {
   ctx.fillStyle = colours.skinLine;
   for (const side of [-1, 1]) {
-    const fold = spline([[side * 86, 566], [side * 78, 588], [side * 86, 612]], false, 6);
-    ink(ctx, rig.head(fold, surface(fold, 4)), 4.6 * puff, WEIGHT.taper);
+    const fold = curve([[side * 86, 566], [side * 78, 588], [side * 86, 612]], false, 6);
+    ink(ctx, rig.face(fold, 4), 4.6 * puff, WEIGHT.taper);
   }
 }
 
 function paintNose(ctx, rig, colours) {
-  fill(ctx, rig.head(NOSE_SHADE, surface(NOSE_SHADE, 26)), colours.skinDeep);
+  fill(ctx, rig.face(NOSE_SHADE, 26), colours.skinDeep);
   ctx.fillStyle = colours.skinLine;
-  ink(ctx, rig.head(NOSE_TIP, surface(NOSE_TIP, 28)), 3.4, WEIGHT.taper);
+  ink(ctx, rig.face(NOSE_TIP, 28), 3.4, WEIGHT.taper);
 }
 
 /** The mouth of `weights` (see mouths.js) on the face. */
 export function paintMouth(ctx, rig, colours, weights, face) {
   const mouth = blend(weights, face);
-  const curve = (heights, inset = 1) =>
-    spline(heights.map((y, i) => [face.lipSkew + mouth.width * inset * Math.sin(((i - 3) / 6) * Math.PI), MOUTH_Y + y]), false, 5);
-  const place = (points, extra = 6) => rig.head(points, surface(points, extra));
-  const [upper, lower] = [curve(mouth.up), curve(mouth.down)];
+  const lip = (heights, inset = 1) =>
+    curve(heights.map((y, i) => [face.lipSkew + mouth.width * inset * Math.sin(((i - 3) / 6) * Math.PI), MOUTH_Y + y]), false, 5);
+  const place = (points, extra = 6) => rig.face(points, extra);
+  const [upper, lower] = [lip(mouth.up), lip(mouth.down)];
   if (mouth.open > 1.5) {
-    const hole = new Float32Array(upper.length + lower.length);
+    const hole = take(upper.length + lower.length);
     hole.set(upper);
     hole.set(reversed(lower), upper.length);
     const shape = place(hole);
@@ -141,9 +138,9 @@ export function paintMouth(ctx, rig, colours, weights, face) {
     if (mouth.teeth > 0.05) {
       // the row of teeth hangs from the upper lip and ends in a soft arc
       const depth = Math.min(mouth.open * 0.5, 12 * mouth.teeth);
-      const top = curve(mouth.up.map((y) => y - 6), 0.9);
-      const rim = curve(mouth.up.map((y, i) => mouth.up[3] + depth - 1.1 * (i - 3) ** 2), 0.8);
-      const band = new Float32Array(top.length + rim.length);
+      const top = lip(mouth.up.map((y) => y - 6), 0.9);
+      const rim = lip(mouth.up.map((y, i) => mouth.up[3] + depth - 1.1 * (i - 3) ** 2), 0.8);
+      const band = take(top.length + rim.length);
       band.set(top);
       band.set(reversed(rim), top.length);
       fill(ctx, place(band), "#fffaf5");
@@ -155,7 +152,7 @@ export function paintMouth(ctx, rig, colours, weights, face) {
   ctx.fillStyle = colours.line;
   ink(ctx, place(upper), 5.6, (s) => 0.35 + 0.65 * WEIGHT.taper(s));
   // a short shade under the lip
-  const lip = spline([[face.lipSkew - 12, MOUTH_Y + mouth.down[3] + 13], [face.lipSkew + 12, MOUTH_Y + mouth.down[3] + 13]], false, 6);
+  const shade = curve([[face.lipSkew - 12, MOUTH_Y + mouth.down[3] + 13], [face.lipSkew + 12, MOUTH_Y + mouth.down[3] + 13]], false, 6);
   ctx.fillStyle = colours.skinDeep;
-  ink(ctx, place(lip), 3.4, WEIGHT.taper);
+  ink(ctx, place(shade), 3.4, WEIGHT.taper);
 }

@@ -1,6 +1,6 @@
 // Hands in wide sleeves: one at the chin to think, two whose fingers meet when she is shy, two fists to cheer.
 
-import { fill, ink, outline, reversed, spline, trace, WEIGHT } from "./curve.js";
+import { curve, fill, ink, outline, reversed, trace, WEIGHT } from "./curve.js";
 
 // an arm in its own frame: the cuff lies at (0, 0), the hand reaches up, the sleeve hangs down
 const SLEEVE = [[-50, 8], [-26, -4], [4, -6], [32, -2], [52, 10], [66, 120], [92, 330], [112, 640], [-84, 640], [-76, 330], [-66, 120]];
@@ -51,7 +51,7 @@ function paintArm(ctx, rig, colours, arm, drop) {
     return [x + side * (u * cos - v * sin), y + drop + u * sin + v * cos];
   };
   const place = (anchors, closed) => {
-    const points = spline(anchors.map(curl), closed, 8);
+    const points = curve(anchors.map(curl), closed, 8);
     const out = rig.body(points, 70);
     if (follow) {
       const head = rig.head(points, 120);

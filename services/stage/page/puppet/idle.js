@@ -37,6 +37,9 @@ export function blink(seconds, seed) {
   return Math.max(lid(seconds - start), double ? lid(seconds - start - BLINK_S - 0.06) : 0);
 }
 
+/** 1 while eyes that are shut for joy are open for a look, else 0; about half of the time. */
+export const peeking = (seconds, seed) => (chance(Math.floor(seconds / 2.3), seed + 31) < 0.5 ? 1 : 0);
+
 /** A glance: gaze offset that jumps now and then, as [x, y]. */
 export function glance(seconds, seed) {
   const slot = Math.floor(seconds / 1.9);

@@ -7,6 +7,7 @@ export const NEUTRAL = {
   browBend: 0, // units the middle of the brow is arched
   browSkew: 0, // units the viewer's right brow is lifted and the other lowered
   eyeOpen: 0.97, // height of the opening: 0 closed, 1.2 wide
+  peek: 0, // height to which shut eyes open now and then
   eyeSmile: 0, // share by which the lower lid rises; with closed eyes, arcs that smile
   eyeSlant: 0, // units the outer corner is raised
   iris: 1, // size of iris and pupil
@@ -34,7 +35,7 @@ export const NEUTRAL = {
 export const MOODS = {
   neutral: {},
   happy: {
-    browLift: 12, browBend: 8, eyeOpen: 0, eyeSmile: 1, lip: 1, lipWidth: 1.1, restSmile: 0.55,
+    browLift: 12, browBend: 8, eyeOpen: 0, eyeSmile: 1, peek: 0.8, lip: 1, lipWidth: 1.1, restSmile: 0.55,
     blush: 0.75, roll: 0.07, perk: 0.45, notes: 1,
   },
   excited: {

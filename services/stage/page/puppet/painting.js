@@ -9,14 +9,11 @@ import { BACK, CAP, FLOW } from "./hair_shapes.js";
 import { paintHands } from "./hands.js";
 import { paintBow, paintTails } from "./ribbon.js";
 import { paintCords, paintHairpin } from "./trinkets.js";
-import { surface } from "./rig.js";
 
 const VIEW = { width: 1120, height: 1116, bottom: 1086 }; // the part of the drawing to show, x from -560 to 560
 const ROOM = 1320; // the canvas is this wide at most, so that hair may swing out of the view
 const CAP_POINTS = spline(CAP, true);
-const CAP_DEPTH = surface(CAP_POINTS, 10);
 const CAP_SHADE = spline([[120, 130], [190, 200], [214, 300], [214, 480], [270, 480], [270, 250], [180, 120]], true);
-const CAP_SHADE_DEPTH = surface(CAP_SHADE, 10);
 const FLOW_POINTS = FLOW.map((line) => spline(line));
 const BACK_POINTS = spline(BACK, true);
 
@@ -74,7 +71,7 @@ export function paint(puppet, seconds) {
   paintCords(ctx, rig, colours, puppet.scarf.lagAt(1, 0));
   paintScarf(ctx, rig, colours, puppet.scarf.lagAt(1, 0) * 1.5);
   paintFace(ctx, rig, colours, face, layer("front"));
-  const open = face.eyeOpen * (1 - puppet.closing);
+  const open = (face.eyeOpen + face.peek * puppet.peek) * (1 - puppet.closing);
   for (const side of [-1, 1]) paintEye(ctx, rig, colours, side, face, open, eyesNow);
   paintMouth(ctx, rig, colours, spokenMouth(mouthNow, face, poseNow.rest), face);
   paintCap(ctx, rig, colours);
@@ -98,14 +95,14 @@ function spokenMouth(spoken, face, rest) {
 }
 
 function paintCap(ctx, rig, colours) {
-  const cap = rig.head(CAP_POINTS, CAP_DEPTH);
+  const cap = rig.face(CAP_POINTS, 10);
   fill(ctx, cap, colours.hair);
   ctx.save();
   trace(ctx, cap);
   ctx.clip();
-  fill(ctx, rig.head(CAP_SHADE, CAP_SHADE_DEPTH), colours.hairShade);
+  fill(ctx, rig.face(CAP_SHADE, 10), colours.hairShade);
   ctx.restore();
   outline(ctx, cap, 6, colours.hairLine);
   ctx.fillStyle = colours.hairLine;
-  for (const line of FLOW_POINTS) ink(ctx, rig.head(line, surface(line, 12)), 3.4, WEIGHT.taper);
+  for (const line of FLOW_POINTS) ink(ctx, rig.face(line, 12), 3.4, WEIGHT.taper);
 }

@@ -1,6 +1,6 @@
 // Her big red ribbon: two loops, a knot, two springy tails. The loops droop and perk up with the mood.
 
-import { fill, ink, outline, reversed, spline, trace, WEIGHT } from "./curve.js";
+import { curve, fill, ink, outline, reversed, trace, WEIGHT } from "./curve.js";
 import { fade } from "./palette.js";
 
 const KNOT = { x: 180, y: 180, tilt: 0.4, depth: 40 };
@@ -40,14 +40,14 @@ export function paintTails(ctx, rig, colours, swing) {
       right.unshift([x - dy * reach, y + dx * reach, i === 3 ? 1 : 0]);
     });
     const notch = [line[3][0] * 0.7 + line[2][0] * 0.3, line[3][1] * 0.7 + line[2][1] * 0.3, 1];
-    const shape = rig.head(spline([...left, notch, ...right], true, 8), KNOT.depth - 30);
+    const shape = rig.head(curve([...left, notch, ...right], true, 8), KNOT.depth - 30);
     fill(ctx, shape, k ? colours.ribbonShade : colours.ribbon);
     ctx.save();
     trace(ctx, shape);
     ctx.clip();
     ctx.fillStyle = colours.trim;
     const end = [right[0], notch, left[3]].map(([x, y]) => [x - (line[3][0] - line[2][0]) * 0.16, y - (line[3][1] - line[2][1]) * 0.16, 1]);
-    ink(ctx, rig.head(spline(end, false, 8), KNOT.depth - 30), 8, WEIGHT.even);
+    ink(ctx, rig.head(curve(end, false, 8), KNOT.depth - 30), 8, WEIGHT.even);
     ctx.restore();
     outline(ctx, shape, 5.5, colours.ribbonLine);
   }
@@ -58,7 +58,7 @@ export function paintBow(ctx, rig, colours, perk, flutter) {
   for (const side of [-1, 1]) {
     const droop = -0.24 * perk + (perk < 0 ? -0.22 * perk : 0) + side * flutter;
     const scale = 1 + 0.06 * Math.max(0, perk);
-    const place = (anchors, isClosed) => rig.head(spline(inPlace(anchors, side, droop, scale), isClosed, 8), KNOT.depth + (isClosed ? 0 : 1));
+    const place = (anchors, isClosed) => rig.head(curve(inPlace(anchors, side, droop, scale), isClosed, 8), KNOT.depth + (isClosed ? 0 : 1));
     const loop = place(LOOP, true);
     ctx.fillStyle = fade(colours.hairDeep, 0.6);
     trace(ctx, loop, 3, 15);
@@ -78,12 +78,12 @@ export function paintBow(ctx, rig, colours, perk, flutter) {
     // mirrored loops run the other way round: turn them so that the shadow side is right
     outline(ctx, side > 0 ? loop : reversed(loop), 6.5, colours.ribbonLine);
   }
-  const knot = rig.head(spline(inPlace([[-22, -26], [0, -31], [22, -26], [27, 0], [22, 27], [0, 31], [-22, 27], [-27, 0]], 1, 0, 1), true, 6), KNOT.depth + 12);
+  const knot = rig.head(curve(inPlace([[-22, -26], [0, -31], [22, -26], [27, 0], [22, 27], [0, 31], [-22, 27], [-27, 0]], 1, 0, 1), true, 6), KNOT.depth + 12);
   fill(ctx, knot, colours.ribbon);
   ctx.save();
   trace(ctx, knot);
   ctx.clip();
-  fill(ctx, rig.head(spline(inPlace([[4, -34], [30, -34], [34, 34], [-10, 34], [10, 6]], 1, 0, 1), true, 6), KNOT.depth + 12), colours.ribbonShade);
+  fill(ctx, rig.head(curve(inPlace([[4, -34], [30, -34], [34, 34], [-10, 34], [10, 6]], 1, 0, 1), true, 6), KNOT.depth + 12), colours.ribbonShade);
   ctx.restore();
   outline(ctx, knot, 6, colours.ribbonLine);
 }

@@ -1,6 +1,8 @@
 // The rig: where a point of the drawing lies once head and body have turned. A point keeps a depth, and turning
 // shifts it by that depth (parallax), so far features close up and near ones open.
 
+import { take } from "./curve.js";
+
 export const HEAD = { x: 0, y: 430 }; // the point the head turns about
 const NECK = { x: 0, y: 690 }; // the point it rolls about
 const FIT = { width: 0.93, rise: 34 }; // the body is drawn larger and lower than it sits under the head
@@ -10,13 +12,6 @@ const WAIST = { x: 0, y: 1350 }; // the point the body sways about
 export function faceDepth(x, y) {
   const [u, v] = [(x - HEAD.x) / 235, (y - HEAD.y) / 300];
   return 175 * Math.max(-0.2, 1 - 0.75 * u * u - 0.42 * v * v);
-}
-
-/** Depths for all `points`: the face's surface plus `extra`. */
-export function surface(points, extra = 0) {
-  const depths = new Float32Array(points.length / 2);
-  for (let i = 0; i < depths.length; i++) depths[i] = faceDepth(points[2 * i], points[2 * i + 1]) + extra;
-  return depths;
 }
 
 export class Rig {
@@ -35,7 +30,7 @@ export class Rig {
   }
 
   /** Move head points to their place; `depth` is one number or one per point. Writes to `out` and returns it. */
-  head(points, depth, out = new Float32Array(points.length)) {
+  head(points, depth, out = take(points.length)) {
     const { cosYaw, sinYaw, cosPitch, sinPitch, cosRoll, sinRoll, pose } = this;
     const each = typeof depth !== "number"; // one depth per point
     const neckShift = this.bodyTurn * (WAIST.y - NECK.y) - pose.yaw * 14;
@@ -56,8 +51,15 @@ export class Rig {
     return out;
   }
 
+  /** Move points that lie on the face's surface, or `extra` units before it. */
+  face(points, extra = 0) {
+    const depths = take(points.length / 2);
+    for (let i = 0; i < depths.length; i++) depths[i] = faceDepth(points[2 * i], points[2 * i + 1]) + extra;
+    return this.head(points, depths);
+  }
+
   /** Move body points: sway about the waist, a little parallax by `depth`, shoulders that breathe and shrug. */
-  body(points, depth, out = new Float32Array(points.length)) {
+  body(points, depth, out = take(points.length)) {
     const { pose, zoom, bodyTurn } = this;
     const turn = pose.yaw * 0.22;
     for (let i = 0; i < points.length; i += 2) {

@@ -1,7 +1,6 @@
 // Small things she wears: a hairpin of madder leaves with a golden berry, and the cords of her hood.
 
-import { ellipse, fill, ink, outline, spline, WEIGHT } from "./curve.js";
-import { surface } from "./rig.js";
+import { curve, ellipse, fill, ink, outline, spline, WEIGHT } from "./curve.js";
 
 const PIN = { x: -168, y: 322 };
 const LEAF = [[0, 0, 1], [12, -14], [13, -34], [0, -56, 1], [-13, -34], [-12, -14]];
@@ -14,11 +13,11 @@ const LEAVES = [-2.05, -1.2, -0.35, 0.5].map((angle) => {
     rib: spline([[0, -4], [0, -40]].map(turn), false, 6),
   };
 });
-const BERRY = ellipse(PIN.x, PIN.y, 14, 14, 20);
-const GLINT = ellipse(PIN.x - 4, PIN.y - 5, 4, 4, 10);
+const BERRY = ellipse(PIN.x, PIN.y, 14, 14, 20).slice();
+const GLINT = ellipse(PIN.x - 4, PIN.y - 5, 4, 4, 10).slice();
 
 export function paintHairpin(ctx, rig, colours) {
-  const on = (points, extra) => rig.head(points, surface(points, extra));
+  const on = (points, extra) => rig.face(points, extra);
   for (const leaf of LEAVES) {
     const placed = on(leaf.outline, 40);
     fill(ctx, placed, colours.leaf);
@@ -37,7 +36,7 @@ export function paintHairpin(ctx, rig, colours) {
 export function paintCords(ctx, rig, colours, swing) {
   for (const side of [-1, 1]) {
     const end = [side * 104 + swing * 1.3, 1120];
-    const cord = rig.body(spline([[side * 92, 948], [side * 100 + swing * 0.3, 1030], end], false, 8), 40);
+    const cord = rig.body(curve([[side * 92, 948], [side * 100 + swing * 0.3, 1030], end], false, 8), 40);
     ctx.fillStyle = colours.clothLine;
     ink(ctx, cord, 15, WEIGHT.even);
     ctx.fillStyle = colours.collar;
