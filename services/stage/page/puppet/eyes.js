@@ -1,20 +1,19 @@
 // The eyes: opening, white, iris with gradient and lights, lashes. Drawn in the eye's own frame, then put on the head.
 
-import { ellipse, fill, ink, spline, trace, WEIGHT } from "./curve.js";
+import { curve, ellipse, fill, ink, reversed, take, trace, WEIGHT } from "./curve.js";
 import { fade } from "./palette.js";
-import { surface } from "./rig.js";
 
-const CENTRE = { x: 98, y: 462 };
+const CENTRE = { x: 104, y: 468, scale: 1.1 };
 
 // lids in the eye's frame, inner to outer corner; x is shared by all rows
 const ACROSS = [-55, -42, -18, 10, 38, 56, 63];
 const LIDS = {
-  upper: [12, -24, -50, -58, -46, -18, 6],
-  lower: [12, 38, 52, 54, 44, 22, 6],
+  upper: [14, -18, -44, -53, -43, -15, 8],
+  lower: [14, 38, 50, 52, 44, 24, 8],
   closed: [20, 31, 40, 42, 36, 24, 14],
   smile: [24, 4, -13, -18, -10, 10, 27],
 };
-const IRIS = { rx: 38, ry: 51 };
+const IRIS = { rx: 42, ry: 54 };
 
 const between = (a, b, share) => a + (b - a) * share;
 
@@ -34,15 +33,15 @@ function lids(open, smile, slant) {
 
 /** Points of one eye on the face: `side` is -1 for the viewer's left, 1 for the right. */
 function onFace(side, points) {
-  const out = new Float32Array(points.length);
+  const out = take(points.length);
   for (let i = 0; i < points.length; i += 2) {
-    out[i] = side * CENTRE.x + side * points[i];
-    out[i + 1] = CENTRE.y + points[i + 1];
+    out[i] = side * (CENTRE.x + CENTRE.scale * points[i]);
+    out[i + 1] = CENTRE.y + CENTRE.scale * points[i + 1];
   }
   return out;
 }
 
-const lidCurve = (heights, grow = 0) => spline(ACROSS.map((x, i) => [x, heights[i] + grow]), false, 7);
+const lidCurve = (heights, grow = 0) => curve(ACROSS.map((x, i) => [x, heights[i] + grow]), false, 7);
 
 function star(x, y, reach) {
   const points = [];
@@ -59,7 +58,7 @@ export function paintEye(ctx, rig, colours, side, face, open, gaze) {
   const { upper, lower } = lids(open, face.eyeSmile, face.eyeSlant);
   const place = (points, extra = 0) => {
     const there = onFace(side, points);
-    return rig.head(there, surface(there, extra));
+    return rig.face(there, extra);
   };
   const upperLine = place(lidCurve(upper));
   const lowerLine = place(lidCurve(lower));
@@ -67,23 +66,24 @@ export function paintEye(ctx, rig, colours, side, face, open, gaze) {
 
   // lower lash: a hint, at the outer half
   ctx.fillStyle = colours.line;
-  if (open > 0.2) ink(ctx, lowerLine.subarray(Math.floor(lowerLine.length / 4) * 2), 4, WEIGHT.grow);
+  if (open > 0.2) ink(ctx, lowerLine.subarray(Math.floor(lowerLine.length / 3.2) * 2), 4.4, WEIGHT.grow);
   // upper lash: thick, ending in a flick
+  // (shut eyes that smile end in a plain taper)
+  const flick = Math.min(1, open * 2.5 + (1 - face.eyeSmile) * 0.6);
   const arch = ACROSS.map((x, i) => [x, upper[i]]);
-  const tip = upper[6] - (open > 0.5 ? 5 : -1) - face.eyeSlant * 0.2;
-  const lash = place(spline([...arch.slice(0, 6), [66, upper[6] - 3], [77, tip - 5]], false, 7), 3);
+  const rise = open > 0.35 ? 1 : -0.5;
+  const lash = place(curve([...arch.slice(0, 6), [66, upper[6] - 3 * flick], [66 + 11 * flick, upper[6] - 10 * flick * rise]], false, 7), 3);
   ctx.fillStyle = colours.line;
-  ink(ctx, lash, 11 + 4 * Math.min(1, open), WEIGHT.lash);
-  const flicks = [[[50, upper[5] + 2], [66, upper[5] - 10], [76, upper[5] - 21]], [[36, upper[4] + 2], [52, upper[4] - 9], [60, upper[4] - 17]]];
-  const flip = open > 0.35 ? 1 : -0.7;
-  for (const [a, b, c] of flicks) {
-    const mid = [b[0], a[1] + (b[1] - a[1]) * flip];
-    const end = [c[0], a[1] + (c[1] - a[1]) * flip];
-    ink(ctx, place(spline([a, mid, end], false, 6), 3), 6, (s) => 1 - s);
+  ink(ctx, lash, 12.5 + 6.5 * Math.min(1, open), flick > 0.3 ? WEIGHT.lash : WEIGHT.soft);
+  if (flick > 0.3) {
+    for (const [x, y, out] of [[50, upper[5] + 2, 26], [36, upper[4] + 2, 23]]) {
+      const spike = [[x, y], [x + out * 0.6, y - 12 * rise], [x + out, y - 23 * rise]];
+      ink(ctx, place(curve(spike, false, 6), 3), 6 * flick, (s) => 1 - s);
+    }
   }
   // crease above the lid
   if (open > 0.3) {
-    const crease = spline([[-34, upper[1] - 8], [-10, upper[2] - 14], [16, upper[3] - 13], [40, upper[4] - 13]], false, 8);
+    const crease = curve([[-16, upper[2] - 13], [8, upper[3] - 15], [30, upper[4] - 19], [48, upper[5] - 25]], false, 8);
     ctx.fillStyle = colours.skinLine;
     ink(ctx, place(crease), 3.2, WEIGHT.taper);
   }
@@ -91,12 +91,9 @@ export function paintEye(ctx, rig, colours, side, face, open, gaze) {
 
 function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowerLine) {
   ctx.save();
-  const opening = new Float32Array(upperLine.length + lowerLine.length);
+  const opening = take(upperLine.length + lowerLine.length);
   opening.set(upperLine);
-  for (let i = 0, n = lowerLine.length / 2; i < n; i++) {
-    opening[upperLine.length + 2 * i] = lowerLine[2 * (n - 1 - i)];
-    opening[upperLine.length + 2 * i + 1] = lowerLine[2 * (n - 1 - i) + 1];
-  }
+  opening.set(reversed(lowerLine), upperLine.length);
   fill(ctx, opening, "#fffdfc");
   trace(ctx, opening);
   ctx.clip();
@@ -106,28 +103,30 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   const iris = place(ellipse(x, y, rx, ry, 40));
   const [top, bottom] = [place([x, y - ry]), place([x, y + ry])];
   const gradient = ctx.createLinearGradient(top[0], top[1], bottom[0], bottom[1]);
-  gradient.addColorStop(0.08, colours.eyeDark);
-  gradient.addColorStop(0.42, colours.eyeMid);
-  gradient.addColorStop(0.72, colours.eyes);
+  gradient.addColorStop(0.1, colours.eyeDark);
+  gradient.addColorStop(0.48, colours.eyeMid);
+  gradient.addColorStop(0.74, colours.eyes);
   gradient.addColorStop(1, colours.eyeLight);
   fill(ctx, iris, colours.eyeDark);
   fill(ctx, place(ellipse(x, y, rx - 4, ry - 4, 40)), gradient);
-  fill(ctx, disc(0, 27, 24, 15), fade(colours.eyeLight, 0.62));
-  fill(ctx, disc(0, 2, 16, 23), colours.eyeDark);
-  fill(ctx, disc(0, 8, 8, 11), fade(colours.eyeMid, 0.7));
+  // light that falls through from above gathers below the pupil; the hair glows back from the rim
+  fill(ctx, disc(0, 26, 29, 20), fade(colours.eyes, 0.75));
+  fill(ctx, disc(0, 31, 24, 15), fade(colours.eyeLight, 0.75));
+  fill(ctx, disc(0, 37, 15, 8), fade(colours.eyeGlow, 0.85));
+  fill(ctx, disc(0, 0, 19, 26), colours.eyeDark);
+  const glow = curve([[-29, 12], [-33, -10], [-24, -30]].map(([u, v]) => [x + u * face.iris, y + v * face.iris]), false, 5);
+  ctx.fillStyle = fade(colours.eyeRim, 0.85);
+  ink(ctx, place(side > 0 ? glow : mirroredX(glow, x)), 5, WEIGHT.taper);
   // the lid's shadow, over white and iris
-  const shade = new Float32Array(upperLine.length * 2);
+  const shade = take(upperLine.length * 2);
   const under = place(lidCurve(upper, 17));
   shade.set(upperLine);
-  for (let i = 0, n = under.length / 2; i < n; i++) {
-    shade[upperLine.length + 2 * i] = under[2 * (n - 1 - i)];
-    shade[upperLine.length + 2 * i + 1] = under[2 * (n - 1 - i) + 1];
-  }
-  fill(ctx, shade, fade(colours.eyeDark, 0.3));
+  shade.set(reversed(under), upperLine.length);
+  fill(ctx, shade, fade(colours.eyeShadow, 0.5));
   // lights lie on the same side of both eyes
   const stars = Math.min(1, face.stars);
   const lightX = -14 + gaze.x * 3;
-  if (stars < 0.98) fill(ctx, disc(lightX, -19, 12.5 * (1 - stars), 15.5 * (1 - stars)), "#ffffff");
+  if (stars < 0.98) fill(ctx, disc(lightX, -22, 14.5 * (1 - stars), 17 * (1 - stars)), "#ffffff");
   if (stars > 0.02) {
     fill(ctx, place(star(x + side * lightX * 0.8, y - 14, 25 * stars)), "#ffffff");
     fill(ctx, place(star(x + side * 15, y + 24, 12 * stars)), "#ffffff");
@@ -137,15 +136,17 @@ function paintBall(ctx, place, colours, side, face, gaze, upper, upperLine, lowe
   ctx.restore();
 }
 
+const mirroredX = (points, x) => points.map((value, i) => (i % 2 ? value : 2 * x - value));
+
 /** Draw one brow over the hair. */
 export function paintBrow(ctx, rig, colours, side, face) {
   const lift = face.browLift + side * face.browSkew;
   const [cos, sin] = [Math.cos(face.browTilt + side * face.browSkew * -0.006), Math.sin(face.browTilt + side * face.browSkew * -0.006)];
-  const anchors = [[-46, 6], [-22, -5 - face.browBend * 0.8], [8, -9 - face.browBend], [48, 6]].map(([x, y]) => [
-    side * (100 + x * cos + y * sin), // inner end first: a positive tilt lowers it
-    372 - lift + y * cos - x * sin,
+  const anchors = [[-38, 4], [-16, -4 - face.browBend * 0.8], [10, -7 - face.browBend], [44, 5]].map(([x, y]) => [
+    side * (104 + x * cos + y * sin), // inner end first: a positive tilt lowers it
+    376 - lift + y * cos - x * sin,
   ]);
-  const points = spline(anchors, false, 8);
-  ctx.fillStyle = colours.hairLine;
-  ink(ctx, rig.head(points, surface(points, 8)), 11, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
+  const points = curve(anchors, false, 8);
+  ctx.fillStyle = colours.line;
+  ink(ctx, rig.face(points, 8), 13.5, (s) => Math.min(1, 0.45 + s * 3) * Math.sqrt(1 - s * 0.97));
 }

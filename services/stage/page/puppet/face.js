@@ -1,15 +1,19 @@
 // The face without its eyes: skin, neck, shadow of the fringe, cheeks, nose and mouth.
 
-import { ellipse, fill, ink, mirrored, outline, spline, trace, WEIGHT } from "./curve.js";
+import { curve, ellipse, fill, follow, ink, mirrored, outline, reversed, spline, take, trace, WEIGHT } from "./curve.js";
 import { blend } from "./mouths.js";
 import { fade, mix } from "./palette.js";
-import { surface } from "./rig.js";
 
 const FACE = spline(
-  mirrored([[0, 205], [112, 226], [180, 310], [199, 412], [194, 486], [172, 552], [120, 612], [52, 656], [0, 668]]), true,
+  mirrored([[0, 205], [112, 226], [180, 310], [199, 412], [193, 486], [171, 550], [120, 611], [62, 656], [22, 677], [0, 681]]), true,
 );
-const FACE_DEPTH = surface(FACE);
-const NECK = spline([[-58, 600], [58, 600], [55, 690], [64, 742], [120, 790], [-120, 790], [-64, 742], [-55, 690]], true);
+const NECK = spline([[-50, 600], [50, 600], [48, 690], [57, 742], [120, 800], [-120, 800], [-57, 742], [-48, 690]], true);
+// light comes from the upper left: a rim of shade along the right of the jaw
+const JAW_SHADE = spline(
+  [[204, 380], [188, 480], [160, 548], [110, 602], [46, 644], [-30, 664], [0, 680], [70, 664], [140, 612], [190, 550], [214, 470]], true,
+);
+const NOSE_SHADE = spline([[1, 532], [9, 552], [2, 557, 1]], true, 5);
+const NOSE_TIP = spline([[-4, 551], [2, 556], [8, 553]], false, 4);
 const MOUTH_Y = 594;
 
 export function paintNeck(ctx, rig, colours) {
@@ -25,7 +29,7 @@ export function paintNeck(ctx, rig, colours) {
   trace(ctx, neck);
   ctx.clip();
   ctx.fillStyle = colours.skinShade;
-  trace(ctx, rig.head(FACE, FACE_DEPTH), 8, 46);
+  trace(ctx, rig.face(FACE), 10, 60);
   ctx.fill();
   ctx.restore();
   outline(ctx, neck, 3.4, colours.skinLine);
@@ -33,31 +37,22 @@ export function paintNeck(ctx, rig, colours) {
 
 /** Skin and what lies on it below the eyes; `fringe` are the strands whose shadow falls on it. */
 export function paintFace(ctx, rig, colours, face, fringe) {
-  const skin = rig.head(FACE, FACE_DEPTH);
+  const skin = faceOutline(rig, face.puff);
   fill(ctx, skin, colours.skin);
   ctx.save();
   trace(ctx, skin);
   ctx.clip();
-  paintCheekShade(ctx, rig, colours);
+  fill(ctx, rig.face(JAW_SHADE), fade(colours.skinShade, 0.8));
   ctx.fillStyle = colours.skinShade;
-  for (const strand of fringe) {
-    trace(ctx, strand.shape, 7, 17);
-    ctx.fill();
-  }
+  ctx.beginPath();
+  for (const { shape } of fringe) follow(ctx, shape, 7, 17);
+  ctx.fill();
   if (face.gloom > 0.01) paintGloom(ctx, rig, colours, face.gloom);
   paintBlush(ctx, rig, colours, face);
   ctx.restore();
   outline(ctx, skin, 5.4, colours.skinLine);
   if (face.puff > 0.02) paintPuff(ctx, rig, colours, face.puff);
   paintNose(ctx, rig, colours);
-}
-
-function paintCheekShade(ctx, rig, colours) {
-  // light comes from the upper left: a rim of shade along the right of the jaw
-  const shade = spline(
-    [[204, 380], [188, 480], [160, 548], [110, 602], [46, 644], [-30, 664], [0, 680], [70, 664], [140, 612], [190, 550], [214, 470]], true,
-  );
-  fill(ctx, rig.head(shade, surface(shade)), fade(colours.skinShade, 0.8));
 }
 
 function paintGloom(ctx, rig, colours, gloom) {
@@ -70,69 +65,67 @@ function paintGloom(ctx, rig, colours, gloom) {
 }
 
 function paintBlush(ctx, rig, colours, face) {
-  for (const side of [-1, 1]) {
-    const [x, y] = rig.headPoint(side * 122, 542, 95);
+  const bridge = Math.max(0, face.blush - 0.7); // a strong blush runs across the nose
+  for (const [side, share] of [[-1, 1], [1, 1], [0, bridge]]) {
+    const [x, y] = rig.headPoint(side * 124, 546, 95 + 60 * (1 - Math.abs(side)));
     ctx.save();
     ctx.translate(x, y);
-    ctx.scale(1, 0.52);
+    ctx.scale(1, side ? 0.52 : 0.3);
     const reach = 62 + 10 * Math.min(1, face.blush);
     const glow = ctx.createRadialGradient(0, 0, 4, 0, 0, reach);
-    const alpha = Math.min(1, 0.62 * face.blush);
+    const alpha = Math.min(1, 0.62 * face.blush * share);
     glow.addColorStop(0, fade(colours.blush, alpha));
     glow.addColorStop(0.45, fade(colours.blush, alpha * 0.72));
     glow.addColorStop(1, fade(colours.blush, 0));
     ctx.fillStyle = glow;
     ctx.fillRect(-reach, -reach, 2 * reach, 2 * reach);
     ctx.restore();
-    if (face.blushLines > 0.02) {
+    if (side && face.blushLines > 0.02) {
       ctx.fillStyle = fade(mix(colours.blush, colours.skinLine, 0.45), Math.min(1, face.blushLines));
       for (const k of [-1, 0, 1]) {
-        const line = spline([[side * 124 + k * 19 + 6, 532], [side * 124 + k * 19 - 5, 554]], false, 6);
-        ink(ctx, rig.head(line, surface(line, 2)), 5, WEIGHT.taper);
+        const line = curve([[side * 124 + k * 19 + 6, 532], [side * 124 + k * 19 - 5, 554]], false, 6);
+        ink(ctx, rig.face(line, 2), 5, WEIGHT.taper);
       }
     }
   }
-  if (face.blush > 0.8) {
-    const bridge = ellipse(0, 532, 62, 17);
-    fill(ctx, rig.head(bridge, surface(bridge)), fade(colours.blush, Math.min(0.3, (face.blush - 0.8) * 0.7)));
+}
+
+/** The outline of the face, its cheeks blown up by `puff`. */
+function faceOutline(rig, puff) {
+  const points = take(FACE.length);
+  points.set(FACE);
+  for (let i = 0; i < points.length; i += 2) {
+    const [x, y] = [points[i], points[i + 1]];
+    if (Math.abs(x) > 60) points[i] += Math.sign(x) * 25 * puff * Math.exp(-(((y - 572) / 42) ** 2));
   }
+  return rig.face(points);
 }
 
 function paintPuff(ctx, rig, colours, puff) {
+  ctx.fillStyle = colours.skinLine;
   for (const side of [-1, 1]) {
-    const cheek = spline(
-      [[side * 176, 520], [side * (178 + 18 * puff), 552], [side * (164 + 14 * puff), 588], [side * 124, 612], [side * 120, 570], [side * 140, 530]], true,
-    );
-    const placed = rig.head(cheek, surface(cheek, 6));
-    fill(ctx, placed, mix(colours.skin, colours.blush, 0.28));
-    const rim = spline([[side * 184, 515], [side * (178 + 18 * puff), 552], [side * (164 + 14 * puff), 588], [side * 122, 613]], false);
-    ctx.fillStyle = colours.skinLine;
-    ink(ctx, rig.head(rim, surface(rim, 6)), 5.4 * puff, WEIGHT.taper);
+    const fold = curve([[side * 86, 566], [side * 78, 588], [side * 86, 612]], false, 6);
+    ink(ctx, rig.face(fold, 4), 4.6 * puff, WEIGHT.taper);
   }
 }
 
 function paintNose(ctx, rig, colours) {
-  const shade = spline([[1, 532], [9, 552], [2, 557, 1]], true, 5);
-  fill(ctx, rig.head(shade, surface(shade, 26)), colours.skinDeep);
-  const tip = spline([[-4, 551], [2, 556], [8, 553]], false, 4);
+  fill(ctx, rig.face(NOSE_SHADE, 26), colours.skinDeep);
   ctx.fillStyle = colours.skinLine;
-  ink(ctx, rig.head(tip, surface(tip, 28)), 3.4, WEIGHT.taper);
+  ink(ctx, rig.face(NOSE_TIP, 28), 3.4, WEIGHT.taper);
 }
 
 /** The mouth of `weights` (see mouths.js) on the face. */
 export function paintMouth(ctx, rig, colours, weights, face) {
   const mouth = blend(weights, face);
-  const curve = (heights, inset = 1) =>
-    spline(heights.map((y, i) => [face.lipSkew + mouth.width * inset * Math.sin(((i - 3) / 6) * Math.PI), MOUTH_Y + y]), false, 5);
-  const place = (points, extra = 6) => rig.head(points, surface(points, extra));
-  const [upper, lower] = [curve(mouth.up), curve(mouth.down)];
+  const lip = (heights, inset = 1) =>
+    curve(heights.map((y, i) => [face.lipSkew + mouth.width * inset * Math.sin(((i - 3) / 6) * Math.PI), MOUTH_Y + y]), false, 5);
+  const place = (points, extra = 6) => rig.face(points, extra);
+  const [upper, lower] = [lip(mouth.up), lip(mouth.down)];
   if (mouth.open > 1.5) {
-    const hole = new Float32Array(upper.length + lower.length);
+    const hole = take(upper.length + lower.length);
     hole.set(upper);
-    for (let i = 0, n = lower.length / 2; i < n; i++) {
-      hole[upper.length + 2 * i] = lower[2 * (n - 1 - i)];
-      hole[upper.length + 2 * i + 1] = lower[2 * (n - 1 - i) + 1];
-    }
+    hole.set(reversed(lower), upper.length);
     const shape = place(hole);
     fill(ctx, shape, "#7a1a2c");
     ctx.save();
@@ -143,15 +136,13 @@ export function paintMouth(ctx, rig, colours, weights, face) {
       fill(ctx, place(ellipse(face.lipSkew, MOUTH_Y + mouth.down[3] + height * 0.25, mouth.width * 0.66, height)), "#f0767c");
     }
     if (mouth.teeth > 0.05) {
-      const depth = Math.min(mouth.open * 0.6, 11 * mouth.teeth);
-      const teeth = curve(mouth.up.map((y) => y - 4)).length;
-      const band = new Float32Array(teeth * 2);
-      band.set(curve(mouth.up.map((y) => y - 4), 0.86));
-      const rim = curve(mouth.up.map((y) => y + depth), 0.8);
-      for (let i = 0, n = rim.length / 2; i < n; i++) {
-        band[teeth + 2 * i] = rim[2 * (n - 1 - i)];
-        band[teeth + 2 * i + 1] = rim[2 * (n - 1 - i) + 1];
-      }
+      // the row of teeth hangs from the upper lip and ends in a soft arc
+      const depth = Math.min(mouth.open * 0.5, 12 * mouth.teeth);
+      const top = lip(mouth.up.map((y) => y - 6), 0.9);
+      const rim = lip(mouth.up.map((y, i) => mouth.up[3] + depth - 1.1 * (i - 3) ** 2), 0.8);
+      const band = take(top.length + rim.length);
+      band.set(top);
+      band.set(reversed(rim), top.length);
       fill(ctx, place(band), "#fffaf5");
     }
     ctx.restore();
@@ -161,7 +152,7 @@ export function paintMouth(ctx, rig, colours, weights, face) {
   ctx.fillStyle = colours.line;
   ink(ctx, place(upper), 5.6, (s) => 0.35 + 0.65 * WEIGHT.taper(s));
   // a short shade under the lip
-  const lip = spline([[face.lipSkew - 12, MOUTH_Y + mouth.down[3] + 13], [face.lipSkew + 12, MOUTH_Y + mouth.down[3] + 13]], false, 6);
+  const shade = curve([[face.lipSkew - 12, MOUTH_Y + mouth.down[3] + 13], [face.lipSkew + 12, MOUTH_Y + mouth.down[3] + 13]], false, 6);
   ctx.fillStyle = colours.skinDeep;
-  ink(ctx, place(lip), 3.4, WEIGHT.taper);
+  ink(ctx, place(shade), 3.4, WEIGHT.taper);
 }

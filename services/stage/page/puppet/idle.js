@@ -37,6 +37,9 @@ export function blink(seconds, seed) {
   return Math.max(lid(seconds - start), double ? lid(seconds - start - BLINK_S - 0.06) : 0);
 }
 
+/** 1 while eyes that are shut for joy are open for a look, else 0; about half of the time. */
+export const peeking = (seconds, seed) => (chance(Math.floor(seconds / 2.3), seed + 31) < 0.5 ? 1 : 0);
+
 /** A glance: gaze offset that jumps now and then, as [x, y]. */
 export function glance(seconds, seed) {
   const slot = Math.floor(seconds / 1.9);
@@ -49,10 +52,10 @@ export function glance(seconds, seed) {
  * and nods (radians) in time with speech.
  */
 export const POSES = {
-  idle: { yaw: 0, pitch: 0, roll: 0, gazeX: 0, gazeY: 0, lean: 0, lively: 1, nod: 0, glances: 1, sleeve: 0, browLift: 0, rest: 1 },
-  listening: { yaw: 0, pitch: -0.035, roll: 0.085, gazeX: 0, gazeY: 0.06, lean: 62, lively: 0.55, nod: 0.012, glances: 0.1, sleeve: 0, browLift: 9, rest: 1 },
-  thinking: { yaw: 0.12, pitch: 0.1, roll: 0.06, gazeX: 0.5, gazeY: 0.75, lean: -10, lively: 0.7, nod: 0, glances: 0.5, sleeve: 1, browLift: 4, rest: 1 },
-  speaking: { yaw: 0, pitch: 0, roll: 0, gazeX: 0, gazeY: 0, lean: 16, lively: 1.35, nod: 0.03, glances: 0.5, sleeve: 0, browLift: 2, rest: 0.15 },
+  idle: { yaw: 0, pitch: 0, roll: 0, gazeX: 0, gazeY: 0, lean: 0, lively: 1, nod: 0, glances: 1, chin: 0, browLift: 0, rest: 1 },
+  listening: { yaw: 0, pitch: -0.035, roll: 0.085, gazeX: 0, gazeY: 0.06, lean: 62, lively: 0.55, nod: 0.012, glances: 0.1, chin: 0, browLift: 9, rest: 1 },
+  thinking: { yaw: 0.12, pitch: 0.1, roll: 0.06, gazeX: 0.5, gazeY: 0.75, lean: -10, lively: 0.7, nod: 0, glances: 0.5, chin: 1, browLift: 4, rest: 1 },
+  speaking: { yaw: 0, pitch: 0, roll: 0, gazeX: 0, gazeY: 0, lean: 16, lively: 1.35, nod: 0.03, glances: 0.5, chin: 0, browLift: 2, rest: 0.15 },
 };
 
 /** Motion of this moment: offsets to the head, the body and the breath. */

@@ -8,11 +8,11 @@
 export const MOUTHS = {
   closed: { width: 34, up: [0, 0, 0, 0, 0, 0, 0], down: [0, 0, 0, 0, 0, 0, 0], teeth: 0, tongue: 0 },
   smile: { width: 58, up: [-9, -2, 0, 1, 0, -2, -9], down: [-9, 26, 44, 50, 44, 26, -9], teeth: 1, tongue: 1 },
-  A: { width: 43, up: [0, -9, -13, -13, -13, -9, 0], down: [0, 34, 51, 56, 51, 34, 0], teeth: 0.8, tongue: 1 },
+  A: { width: 44, up: [0, -7, -11, -12, -11, -7, 0], down: [0, 28, 48, 55, 48, 28, 0], teeth: 0.8, tongue: 1 },
   I: { width: 55, up: [-3, -6, -7, -7, -7, -6, -3], down: [-3, 10, 15, 17, 15, 10, -3], teeth: 1.6, tongue: 0 },
-  U: { width: 19, up: [0, -9, -12, -13, -12, -9, 0], down: [0, 11, 16, 18, 16, 11, 0], teeth: 0, tongue: 0.2 },
+  U: { width: 20, up: [2, -6, -11, -13, -11, -6, 2], down: [2, 10, 16, 18, 16, 10, 2], teeth: 0, tongue: 0.2 },
   E: { width: 50, up: [-2, -8, -10, -10, -10, -8, -2], down: [-2, 22, 29, 30, 29, 22, -2], teeth: 1, tongue: 0.8 },
-  O: { width: 29, up: [0, -17, -23, -24, -23, -17, 0], down: [0, 25, 36, 40, 36, 25, 0], teeth: 0, tongue: 0.6 },
+  O: { width: 31, up: [6, -11, -21, -25, -21, -11, 6], down: [6, 24, 35, 39, 35, 24, 6], teeth: 0, tongue: 0.6 },
   N: { width: 38, up: [0, -2, -3, -2, -3, -2, 0], down: [0, 3, 4, 5, 4, 3, 0], teeth: 0, tongue: 0 },
   frown: { width: 40, up: [10, -6, -12, -13, -12, -6, 10], down: [10, 15, 17, 17, 17, 15, 10], teeth: 0.6, tongue: 0.3 },
 };
@@ -40,7 +40,7 @@ export function blend(weights, face) {
   const mouth = { width: restWidth * rest, up: [], down: [], teeth: 0, tongue: 0, open: 0 };
   for (let i = 0; i < 7; i++) {
     const u = (i - 3) / 3;
-    const line = -11 * face.lip * (u * u - 0.4) + 3.4 * face.wave * Math.sin((i * Math.PI * 2) / 3);
+    const line = -15 * face.lip * (u * u - 0.4) + 3.4 * face.wave * Math.sin((i * Math.PI * 2) / 3);
     mouth.up.push(line * (0.35 + 0.65 * rest));
     mouth.down.push(line * (0.35 + 0.65 * rest));
   }

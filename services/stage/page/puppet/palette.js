@@ -6,9 +6,10 @@ export const THEME = {
   trim: "#fff1dc",
   skin: "#ffe7da",
   eyes: "#1fa88e",
-  cloth: "#343047",
+  cloth: "#3b3658",
   collar: "#f7ead6",
   accent: "#d92b41",
+  gold: "#f6b94a",
   shirt: "#fffaf2",
 };
 
@@ -26,10 +27,12 @@ export const fade = (hex, alpha) => `rgba(${channels(hex).join(",")},${alpha})`;
 // derived colour: [base, mixed with, share]; later rows may use earlier ones
 const DERIVED = {
   line: ["hair", "#1d0618", 0.74],
-  hairShade: ["hair", "#5a0f3c", 0.48],
-  hairDeep: ["hair", "#4a0b38", 0.68],
+  hairShade: ["hair", "#5c0c34", 0.46],
+  hairDeep: ["hair", "#470a2e", 0.66],
   hairLight: ["hair", "#ff9a76", 0.42],
-  hairShine: ["hair", "#ffd9c0", 0.72],
+  hairShine: ["hair", "#ffc2a6", 0.56],
+  tip: ["hair", "#ff9a4d", 0.6],
+  tipShade: ["hair", "#c2452f", 0.55],
   hairLine: ["hair", "#26061c", 0.68],
   ribbonShade: ["ribbon", "#76093f", 0.5],
   ribbonDeep: ["ribbon", "#5c0636", 0.74],
@@ -43,12 +46,19 @@ const DERIVED = {
   eyeDark: ["eyes", "#071827", 0.82],
   eyeMid: ["eyes", "#0a3450", 0.38],
   eyeLight: ["eyes", "#c9fff0", 0.62],
-  eyeWhiteShade: ["eyes", "#cdbfd3", 0.88],
+  eyeGlow: ["eyes", "#f6ffc9", 0.88],
+  eyeRim: ["eyes", "#8a63c9", 0.75],
+  eyeShadow: ["eyes", "#241440", 0.9],
   clothShade: ["cloth", "#120f22", 0.5],
   clothLight: ["cloth", "#7d76a3", 0.32],
   clothLine: ["cloth", "#0b0712", 0.72],
   collarShade: ["collar", "#b88a96", 0.5],
   accentShade: ["accent", "#5c0636", 0.5],
+  goldShade: ["gold", "#a3502a", 0.5],
+  goldLine: ["gold", "#4a1a12", 0.8],
+  leaf: ["eyes", "#bff0a0", 0.3],
+  leafShade: ["eyes", "#0a3a3a", 0.35],
+  leafLine: ["eyes", "#0a1420", 0.8],
   shirtShade: ["shirt", "#c7a3b4", 0.5],
 };
 

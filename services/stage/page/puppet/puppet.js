@@ -1,6 +1,6 @@
 // The puppet: eases what it is told, steps its springs, and has its parts painted.
 
-import { blink, glance, idleMotion, POSES } from "./idle.js";
+import { blink, glance, idleMotion, peeking, POSES } from "./idle.js";
 import { MOODS, moodNumbers } from "./moods.js";
 import { MOUTHS, mouthWeights } from "./mouths.js";
 import { paint } from "./painting.js";
@@ -34,7 +34,6 @@ export class Puppet {
     this.colours = palette(theme);
     this.seed = seed;
     this.canvas = document.createElement("canvas");
-    this.canvas.style.cssText = "display:block;width:100%;height:100%";
     host.append(this.canvas);
     this.ctx = this.canvas.getContext("2d");
     this.rig = new Rig();
@@ -49,7 +48,8 @@ export class Puppet {
     this.lookNow = { x: 0, y: 0 };
     this.eyesNow = { x: 0, y: 0 };
     this.poseNow = { ...POSES.idle };
-    this.closing = 0;
+    this.closing = 0; // of the lids, by blinking
+    this.peek = 0;
   }
 
   get mood() {
@@ -84,6 +84,12 @@ export class Puppet {
 
   /** Advance to `nowMs` and paint. The picture depends on the times and values given and on the seed, not on the frame rate. */
   update(nowMs) {
+    this.advance(nowMs);
+    paint(this, nowMs / 1000);
+  }
+
+  /** Move everything on to `nowMs` without painting. */
+  advance(nowMs) {
     const goal = Math.floor(nowMs / 1000 / STEP_S);
     if (this.#steps === null || goal < this.#steps) this.#steps = goal - 1;
     this.#steps = Math.max(this.#steps, goal - Math.round(LONGEST_S / STEP_S));
@@ -91,7 +97,6 @@ export class Puppet {
       this.#steps++;
       this.#step(this.#steps * STEP_S);
     }
-    paint(this, nowMs / 1000);
   }
 
   #step(seconds) {
@@ -105,6 +110,7 @@ export class Puppet {
     const motion = idleMotion(seconds, this.seed, lively, this.still ? 0 : poseNow.nod);
     const [glanceX, glanceY] = this.still ? [0, 0] : glance(seconds, this.seed);
     this.closing = this.still ? 0 : blink(seconds, this.seed);
+    this.peek += ((this.still ? 0 : peeking(seconds, this.seed)) - this.peek) * EASE.eyes;
     this.wind = lively;
     approach(
       eyesNow,
@@ -116,7 +122,7 @@ export class Puppet {
     );
     const hop = this.still ? 0.5 : Math.abs(Math.sin(seconds * Math.PI * 1.7));
     this.rig.set({
-      yaw: 0.36 * lookNow.x + face.yaw + poseNow.yaw + motion.yaw,
+      yaw: 0.31 * lookNow.x + face.yaw + poseNow.yaw + motion.yaw,
       pitch: 0.24 * lookNow.y + face.pitch + poseNow.pitch + motion.pitch,
       roll: face.roll + poseNow.roll + motion.roll + 0.05 * lookNow.x * lookNow.y,
       sway: motion.sway + 0.03 * lookNow.x,

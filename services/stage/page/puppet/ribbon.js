@@ -1,8 +1,9 @@
 // Her big red ribbon: two loops, a knot, two springy tails. The loops droop and perk up with the mood.
 
-import { fill, ink, outline, spline, trace, WEIGHT } from "./curve.js";
+import { curve, fill, ink, outline, reversed, trace, WEIGHT } from "./curve.js";
+import { fade } from "./palette.js";
 
-const KNOT = { x: 158, y: 176, tilt: 0.42, depth: 40 };
+const KNOT = { x: 180, y: 180, tilt: 0.4, depth: 40 };
 
 // the loop to the right, in the knot's frame; the left one mirrors it
 const LOOP = [[6, -14], [60, -72], [130, -98], [176, -70], [180, -6], [150, 48], [92, 52], [40, 26], [6, 14]];
@@ -10,8 +11,8 @@ const INSIDE = [[176, -62], [184, -8], [152, 46], [126, 40], [140, -8], [150, -5
 const TRIM = [[66, -64], [128, -84], [162, -62], [166, -8], [142, 36], [94, 40]];
 const FOLDS = [[[14, -6], [54, -26], [92, -34]], [[14, 4], [48, 10], [84, 10]]];
 const TAILS = [
-  { from: [-8, 10], spine: [[-26, 70], [-56, 150], [-52, 236]], half: [13, 26, 36, 46] },
-  { from: [10, 10], spine: [[40, 64], [62, 150], [96, 226]], half: [13, 25, 35, 44] },
+  { from: [4, 10], spine: [[30, 66], [46, 150], [36, 232]], half: [11, 22, 30, 38] },
+  { from: [14, 8], spine: [[64, 52], [104, 128], [134, 212]], half: [11, 23, 31, 40] },
 ];
 
 const inPlace = (points, side, droop, scale) => {
@@ -39,14 +40,14 @@ export function paintTails(ctx, rig, colours, swing) {
       right.unshift([x - dy * reach, y + dx * reach, i === 3 ? 1 : 0]);
     });
     const notch = [line[3][0] * 0.7 + line[2][0] * 0.3, line[3][1] * 0.7 + line[2][1] * 0.3, 1];
-    const shape = rig.head(spline([...left, notch, ...right], true, 8), KNOT.depth - 30);
+    const shape = rig.head(curve([...left, notch, ...right], true, 8), KNOT.depth - 30);
     fill(ctx, shape, k ? colours.ribbonShade : colours.ribbon);
     ctx.save();
     trace(ctx, shape);
     ctx.clip();
     ctx.fillStyle = colours.trim;
     const end = [right[0], notch, left[3]].map(([x, y]) => [x - (line[3][0] - line[2][0]) * 0.16, y - (line[3][1] - line[2][1]) * 0.16, 1]);
-    ink(ctx, rig.head(spline(end, false, 8), KNOT.depth - 30), 8, WEIGHT.even);
+    ink(ctx, rig.head(curve(end, false, 8), KNOT.depth - 30), 8, WEIGHT.even);
     ctx.restore();
     outline(ctx, shape, 5.5, colours.ribbonLine);
   }
@@ -57,8 +58,11 @@ export function paintBow(ctx, rig, colours, perk, flutter) {
   for (const side of [-1, 1]) {
     const droop = -0.24 * perk + (perk < 0 ? -0.22 * perk : 0) + side * flutter;
     const scale = 1 + 0.06 * Math.max(0, perk);
-    const place = (anchors, isClosed) => rig.head(spline(inPlace(anchors, side, droop, scale), isClosed, 8), KNOT.depth + (isClosed ? 0 : 1));
+    const place = (anchors, isClosed) => rig.head(curve(inPlace(anchors, side, droop, scale), isClosed, 8), KNOT.depth + (isClosed ? 0 : 1));
     const loop = place(LOOP, true);
+    ctx.fillStyle = fade(colours.hairDeep, 0.6);
+    trace(ctx, loop, 3, 15);
+    ctx.fill();
     fill(ctx, loop, colours.ribbon);
     ctx.save();
     trace(ctx, loop);
@@ -74,23 +78,14 @@ export function paintBow(ctx, rig, colours, perk, flutter) {
     // mirrored loops run the other way round: turn them so that the shadow side is right
     outline(ctx, side > 0 ? loop : reversed(loop), 6.5, colours.ribbonLine);
   }
-  const knot = rig.head(spline(inPlace([[-22, -26], [0, -31], [22, -26], [27, 0], [22, 27], [0, 31], [-22, 27], [-27, 0]], 1, 0, 1), true, 6), KNOT.depth + 12);
+  const knot = rig.head(curve(inPlace([[-22, -26], [0, -31], [22, -26], [27, 0], [22, 27], [0, 31], [-22, 27], [-27, 0]], 1, 0, 1), true, 6), KNOT.depth + 12);
   fill(ctx, knot, colours.ribbon);
   ctx.save();
   trace(ctx, knot);
   ctx.clip();
-  fill(ctx, rig.head(spline(inPlace([[4, -34], [30, -34], [34, 34], [-10, 34], [10, 6]], 1, 0, 1), true, 6), KNOT.depth + 12), colours.ribbonShade);
+  fill(ctx, rig.head(curve(inPlace([[4, -34], [30, -34], [34, 34], [-10, 34], [10, 6]], 1, 0, 1), true, 6), KNOT.depth + 12), colours.ribbonShade);
   ctx.restore();
   outline(ctx, knot, 6, colours.ribbonLine);
-}
-
-function reversed(points) {
-  const out = new Float32Array(points.length);
-  for (let i = 0, n = points.length / 2; i < n; i++) {
-    out[2 * i] = points[2 * (n - 1 - i)];
-    out[2 * i + 1] = points[2 * (n - 1 - i) + 1];
-  }
-  return out;
 }
 
 /** Where the tails hang from, for their springs. */
