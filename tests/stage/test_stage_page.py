@@ -77,7 +77,7 @@ def tab(browser: Any) -> Iterator[Tab]:
     assert made.errors == []
 
 
-def spoken(bus: Bus, epoch: int, words: list[str], each: Callable[[float], None] = lambda _: None) -> float:
+def spoken(bus: Bus, epoch: int, words: list[str]) -> float:
     """What tts publishes while these words sound, by the clock: the wall time (ms) of their first sample."""
     text = " ".join(words)
     bus.publish("speech.timeline", timeline(epoch, text, WORD_S))
@@ -97,7 +97,6 @@ def spoken(bus: Bus, epoch: int, words: list[str], each: Callable[[float], None]
             progress_due += 0.1
             heard = words[: int(position_s / WORD_S + 0.5)]
             bus.publish("speech.progress", progress(epoch, position_s, " ".join(heard)))
-        each(position_s)
         bus.poll(0.004)
     bus.publish("speech.progress", progress(epoch, length_s, text))
     return began_wall_ms
@@ -273,11 +272,15 @@ def test_a_page_without_the_mouth_reads_it_from_the_plan(stage: Stage, open_bus:
     page = tab.open(stage.url)
     assert page.evaluate("akane.avatar.has_mouth") is False
     until_true(lambda: "speech.timeline" in stage.service.bus._events.topics)
-    shapes: set[str] = set()
-    spoken(
-        tts, 1, ["la"] * 4, lambda _: shapes.update(page.evaluate("Object.keys(akane.avatar.puppet.mouth)"))
+    page.evaluate(
+        """() => {
+          window.shapes = {};
+          const avatar = akane.avatar, plan = avatar.planned.bind(avatar);
+          avatar.planned = (now) => { const found = plan(now); shapes[found.shape] = true; return found; };
+        }"""
     )
-    assert {"A", "closed"} <= shapes
+    spoken(tts, 1, ["la"] * 6)
+    tab.until(lambda: {"A", "closed"} <= set(page.evaluate("Object.keys(shapes)")))
 
 
 def test_themes_come_from_settings_and_addresses_and_nothing_scrolls(broker: BusSettings, tab: Tab) -> None:
