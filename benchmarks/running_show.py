@@ -66,6 +66,7 @@ def running_show(*flags: str, ready: tuple[str, ...] = ("llm", "tts", "director"
         str(ROOT / "launcher.py"),
         "--headless",
         "--set=tts.device=null",
+        "--set=stage.port=0",
         *sets,
         *flags,
     ]

@@ -240,6 +240,14 @@ class Panic(Command):
     muted: bool = True
 
 
+class SetMood(Command):
+    """Put on a face until the next chunk of speech brings its own mood."""
+
+    wire_name = "director.mood"
+    owner = "director"
+    mood: MoodName
+
+
 class Speak(Command):
     """Say one chunk of a turn after those before it; only the director sends this, after its gate."""
 
@@ -281,7 +289,7 @@ COMMANDS: dict[str, type[Command]] = {
     command.wire_name: command
     for command in (
         Snapshot, Forget, ServiceStop, Generate, Cancel, Replay, SetAdapter, Submit, Say, Interrupt, Panic,
-        Speak, StopSpeech, StopShow, Restart,
+        SetMood, Speak, StopSpeech, StopShow, Restart,
     )
 }  # fmt: skip
 """Every command by its wire name."""

@@ -146,6 +146,28 @@ class ApiSettings(Section):
     """Web pages (`https://example.org`) whose scripts may call it, beside those of this machine."""
 
 
+class StageSettings(Section):
+    """Her page for OBS, and the bus for browsers; what the pages look like can also stand in their URL."""
+
+    host: str = "127.0.0.1"
+    """Where it listens; at anything but loopback every page needs the token."""
+    port: int = Field(default=7780, ge=0, le=65_535)
+    """0 takes a free one."""
+    token: str = ""
+    """Lets a browser command her; empty: one is made at the first start and kept in the user's folder."""
+    origins: list[str] = []
+    """Web pages (`https://example.org`) whose scripts may read `/bus` without the token."""
+    accent: str = "#b5394b"
+    ink: str = "#ffffff"
+    outline: str = "#1d1016"
+    background: str = "transparent"
+    font: str = "Nunito, 'Segoe UI', system-ui, sans-serif"
+    caption_px: int = Field(default=44, ge=8, le=400)
+    chat_px: int = Field(default=24, ge=8, le=400)
+    puppet: list[Annotated[str, Field(pattern=r"^[a-z]+=#[0-9a-fA-F]{6}$")]] = []
+    """Colours of the puppet, like `hair=#3355cc`; `configs/stack.toml` says which there are."""
+
+
 class DashboardSettings(Section):
     """The terminal."""
 
@@ -156,7 +178,7 @@ class DashboardSettings(Section):
 class LauncherSettings(Section):
     """Which processes make the show, in starting order (stopping is the reverse, bus last)."""
 
-    services: list[str] = ["bus", "llm", "tts", "director", "input", "dashboard"]
+    services: list[str] = ["bus", "llm", "tts", "director", "input", "stage", "dashboard"]
     log_dir: str = "logs"
 
 
@@ -169,6 +191,7 @@ class Settings(Section):
     input: InputSettings = InputSettings()
     tts: TtsSettings = TtsSettings()
     api: ApiSettings = ApiSettings()
+    stage: StageSettings = StageSettings()
     dashboard: DashboardSettings = DashboardSettings()
     launcher: LauncherSettings = LauncherSettings()
 

@@ -85,6 +85,14 @@ class ChatRetracted(Event):
     author_id: str | None = None
     reason: Literal["deleted", "banned", "cleared", "blocked"]
 
+    def covers(self, message: ChatMessage) -> bool:
+        """Whether it takes back `message`."""
+        if self.channel != message.channel:
+            return False
+        if self.message_id is not None:
+            return self.message_id == message.id
+        return self.author_id is None or self.author_id == message.author_id
+
 
 class TurnState(Event):
     """Where the show's current turn stands; the last one published is the present state."""

@@ -17,6 +17,9 @@ from shared.config import BusSettings
 # Processes that tests start must not push the logs of real runs out of the checkout's folder.
 _LOGS = tempfile.TemporaryDirectory(prefix="akane-logs-", ignore_cleanup_errors=True)
 os.environ["AKANE_LAUNCHER_LOG_DIR"] = _LOGS.name
+# Nor may they take the port of a show that runs, or make a token in the user's own folder.
+os.environ["AKANE_STAGE_PORT"] = "0"
+os.environ["AKANE_STATE"] = _LOGS.name
 
 ANY_PORT = BusSettings(
     publish="tcp://127.0.0.1:*", subscribe="tcp://127.0.0.1:*", commands="tcp://127.0.0.1:*"

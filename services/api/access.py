@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -13,11 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.answers import error_response
 from services.api.errors import ApiError
+from shared.access import LOCAL_HOSTS, bearer, hostname, is_key, names_this_machine
+from shared.config import ApiSettings
+from shared.web import AddressInUse, is_local
 
 MAX_BODY_BYTES = 4 << 20
 KEY_FREE_PATHS = ("/health",)
 """Need no key: what a load balancer or a container asks."""
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Rules:
 def judge(rules: Rules, path: str, headers: Mapping[str, str]) -> ApiError | None:
     """None for a request that may pass. A page of a foreign site must not use the door through a visitor's
     browser, neither by a script (Origin) nor by a name that it makes point to this machine (Host)."""
-    has_key = _has_key(rules.keys, headers.get("authorization", ""))
+    has_key = is_key(rules.keys, bearer(headers.get("authorization", "")))
     if path not in KEY_FREE_PATHS and rules.keys and not has_key:
         message = "An API key is needed: send it as `Authorization: Bearer KEY`."
         if headers.get("authorization"):
@@ -45,29 +45,26 @@ def judge(rules: Rules, path: str, headers: Mapping[str, str]) -> ApiError | Non
             403, f"Scripts of {origin[:100]} may not use this server: add it to api.origins.", code="origin"
         )
     if rules.is_local and not has_key:
-        host = _hostname(f"//{headers.get('host', '')}")
-        if host not in (*LOCAL_HOSTS, rules.host) and not host.endswith(".localhost"):
-            return ApiError(403, f"The Host header names {host[:100]!r}, not this machine.", code="host")
+        host = headers.get("host", "")
+        if not names_this_machine(host, rules.host):
+            return ApiError(
+                403, f"The Host header names {hostname(f'//{host}')[:100]!r}, not this machine.", code="host"
+            )
     return None
+
+
+def require_safe(settings: ApiSettings) -> None:
+    """AddressInUse when other machines could use the door without a key."""
+    if not settings.keys and not is_local(settings.host):
+        raise AddressInUse(
+            f"api.host is {settings.host!r}, which other machines can reach: set api.keys "
+            "(or AKANE_API_KEYS), or listen at 127.0.0.1."
+        )
 
 
 def is_known_origin(rules: Rules, origin: str) -> bool:
     """A page of this machine, or one that the settings name."""
-    return origin in rules.origins or _hostname(origin) in LOCAL_HOSTS
-
-
-def _has_key(keys: Sequence[str], authorization: str) -> bool:
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() != "bearer":
-        return False
-    return any(hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys)
-
-
-def _hostname(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+    return origin in rules.origins or hostname(origin) in LOCAL_HOSTS
 
 
 class Access:

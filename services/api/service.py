@@ -5,10 +5,11 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 
+from services.api.access import require_safe
+from services.api.app import make_app
 from services.api.door import Begin, Call, Door, Drop, LlmView, Update
 from services.api.errors import of_command, of_ending, unavailable
 from services.api.reading import Delta, Reading
-from services.api.server import AddressInUse, HttpServer, listen, place_of, require_safe
 from shared.bus import Bus, Message, SourceLost
 from shared.clock import Clock
 from shared.commands import Cancel, Generate, Replay, ReplayReply, Reply
@@ -16,6 +17,7 @@ from shared.config import Settings
 from shared.events import Finished, Health, LlmStats, Token
 from shared.requests import CommandError
 from shared.service import Finding, Service, StartError
+from shared.web import AddressInUse, WebServer, is_local, listen, place_of
 
 ACCEPT_S = 10.0
 """Longest that the llm may take to accept a request."""
@@ -52,16 +54,17 @@ class ApiService(Service):
         self._stats: LlmStats | None = None
         self._health: Health | None = None
         self._health_s = 0.0
-        self._server: HttpServer | None = None
+        self._server: WebServer | None = None
 
     def start(self) -> None:
         """Bind the port and begin to serve."""
+        own = self.settings.api
         try:
-            require_safe(self.settings.api)
-            socket = listen(self.settings.api)
+            require_safe(own)
+            socket = listen("api", own.host, own.port)
         except AddressInUse as error:
             raise StartError(str(error)) from None
-        self._server = HttpServer(self.door, self.settings.api, socket)
+        self._server = WebServer(make_app(self.door, own, is_local=is_local(own.host)), socket)
         self._server.start()
         self.ready(f"http://{place_of(socket)}/v1")
 
@@ -204,7 +207,7 @@ class ApiService(Service):
         """Is the address safe and free?"""
         try:
             require_safe(settings.api)
-            socket = listen(settings.api)
+            socket = listen("api", settings.api.host, settings.api.port)
         except AddressInUse as error:
             return [Finding("api", False, str(error), "set [api] in configs/stack.toml")]
         place = place_of(socket)

@@ -73,7 +73,7 @@ class Memory:
 
     def forget(self, retracted: ChatRetracted) -> bool:
         """Drop what moderation took back; True when something was dropped."""
-        kept = [item for item in self._exchanges if not covers(retracted, item.message)]
+        kept = [item for item in self._exchanges if not retracted.covers(item.message)]
         dropped = len(kept) != len(self._exchanges)
         self._exchanges = kept
         return dropped
@@ -87,15 +87,6 @@ class Memory:
     def replies(self) -> list[str]:
         """What she said lately, oldest first; it reaches farther back than the prompt."""
         return list(self._replies)
-
-
-def covers(retracted: ChatRetracted, message: ChatMessage) -> bool:
-    """Whether a retraction takes back `message`: the one, all of an author, or the whole channel."""
-    if retracted.channel != message.channel:
-        return False
-    if retracted.message_id is not None:
-        return retracted.message_id == message.id
-    return retracted.author_id is None or retracted.author_id == message.author_id
 
 
 def _line(message: ChatMessage) -> str:

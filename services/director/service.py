@@ -29,7 +29,7 @@ from services.director.presence import Presences
 from services.director.turns import Turns
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
 from shared.clock import Clock
-from shared.commands import Command, Interrupt, Panic, Replay, ReplayReply, Reply, Say, SayReply
+from shared.commands import Command, Interrupt, Panic, Replay, ReplayReply, Reply, Say, SayReply, SetMood
 from shared.config import ConfigError, Settings
 from shared.events import (
     ChatMessage,
@@ -96,6 +96,7 @@ class Director(Service):
         self.bus.handle(Say, self._say)
         self.bus.handle(Interrupt, self._interrupt)
         self.bus.handle(Panic, self._panic)
+        self.bus.handle(SetMood, self._set_mood)
         self.detail = persona.name
 
     def on_event(self, message: Message) -> None:
@@ -190,6 +191,12 @@ class Director(Service):
             self.degraded("She is muted until director.panic with muted=false.")
         else:
             self.ready(self._gate.persona.name)
+
+    def _set_mood(self, command: SetMood, _: Request) -> None:
+        self._resume()
+        turn = self.turns.turn
+        mood = Mood(turn=turn.id if turn else None, epoch=self.turns.stage.epoch, mood=command.mood)
+        self.bus.publish("avatar.mood", mood)
 
     # -- inside ----------------------------------------------------------------------------------------
 

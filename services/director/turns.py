@@ -27,7 +27,7 @@ from services.director.inputs import (
     SayAsked,
     Tick,
 )
-from services.director.memory import Memory, covers
+from services.director.memory import Memory
 from services.director.reply import prepared
 from services.director.stage import Stage
 from services.director.turn import Turn, Waiting
@@ -118,14 +118,14 @@ class Turns:
         kept: deque[Waiting] = deque()
         gone: list[Waiting] = []
         for item in self.queue:
-            (gone if item.message and covers(retracted, item.message) else kept).append(item)
+            (gone if item.message and retracted.covers(item.message) else kept).append(item)
         self.queue = kept
         self.stage.queued = len(kept)
         for item in gone:
             self._end_unanswered(item, "retracted")
         if self.stage.memory.forget(retracted):
             self._needs_warming = True
-        if self.turn and self.turn.item.message and covers(retracted, self.turn.item.message):
+        if self.turn and self.turn.item.message and retracted.covers(self.turn.item.message):
             self._interrupt("retracted")
 
     def _say(self, say: SayAsked) -> None:

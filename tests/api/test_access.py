@@ -16,12 +16,12 @@ from waiting import until_true
 
 from services.api.__main__ import main
 from services.api.access import Rules, judge
-from services.api.server import listen
 from services.api.service import ApiService
 from services.llm.service import LlmService
 from shared.broker import Broker
 from shared.config import ApiSettings, ConfigError, Settings, load_settings, validate
 from shared.service import guarded
+from shared.web import listen
 
 pytest_plugins = ("door_fixtures",)
 
@@ -147,7 +147,7 @@ def test_open_to_others_without_a_key_does_not_start(start: Any, mode: tuple[str
 
 @pytest.mark.parametrize("mode", [(), ("--standalone",)])
 def test_a_taken_port_is_named_with_its_holder(start: Any, mode: tuple[str, ...]) -> None:
-    taken = listen(ApiSettings(port=0))
+    taken = listen("api", "127.0.0.1", 0)
     with Broker(ANY_PORT) as broker:
         places = [part for key, value in broker.settings for part in ("--set", f"bus.{key}={value}")]
         status, said = start(*mode, *places, "--set", f"api.port={taken.getsockname()[1]}")
@@ -160,7 +160,7 @@ def test_a_taken_port_is_named_with_its_holder(start: Any, mode: tuple[str, ...]
 def test_a_host_that_is_not_here_is_one_sentence(start: Any) -> None:
     status, said = start("--standalone", "--set", "api.host=203.0.113.7", "--set", "api.keys=k")
     assert status == 2
-    assert "The door cannot listen at 203.0.113.7:7710" in said
+    assert "The api cannot listen at 203.0.113.7:7710" in said
 
 
 def test_an_empty_key_is_no_key() -> None:

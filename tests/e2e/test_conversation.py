@@ -124,7 +124,7 @@ def test_whoever_is_killed_while_she_speaks_is_back_and_the_show_goes_on(start, 
     """How fast (5 s on a quiet machine) is a figure of `make bench`; here other tests may run beside."""
     show = start("--headless", *tiny)
     show.until_ready()
-    for name in ("llm", "tts", "director", "input", "bus"):
+    for name in ("llm", "tts", "director", "input", "stage", "bus"):
         turn = show.turn(show.submit("tell me something"), "speaking")
         old = show.processes()[name]
         os.kill(old.pid, signal.SIGKILL)

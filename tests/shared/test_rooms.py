@@ -10,8 +10,8 @@ ONLY_IN = {
     "zmq": ("shared/bus.py", "shared/broker.py"),
     "torch": ("shared/model/", "services/llm/", "training/"),
     "textual": ("services/dashboard/",),
-    "starlette": ("services/api/",),
-    "uvicorn": ("services/api/",),
+    "starlette": ("services/api/", "services/stage/", "shared/web.py"),
+    "uvicorn": ("shared/web.py",),
     "llguidance": ("services/llm/",),
 }
 

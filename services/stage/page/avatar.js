@@ -1,0 +1,83 @@
+// Drives the puppet: mood, pose and mouth from the bus, one frame after the other.
+
+const TO_THE_CHAT = { x: 0.55, y: 0.1 };
+const AHEAD = { x: 0, y: 0 };
+const CLOSED = { shape: "closed", open: 0 };
+const LISTENING_MS = 1500;
+const STALE_MS = 250; // a mouth that nobody moved for so long is shut
+const POSES = { thinking: "thinking", speaking: "speaking" };
+
+export class Avatar {
+  // Loaded only by pages that show her.
+  static async made(host, clock, look) {
+    const [{ Puppet }, { THEME }] = await Promise.all([import("./puppet/puppet.js"), import("./puppet/palette.js")]);
+    const colours = Object.entries(look).filter(([key, value]) => key in THEME && /^#[0-9a-f]{6}$/i.test(value));
+    return new Avatar(new Puppet(host, { theme: Object.fromEntries(colours) }), clock);
+  }
+
+  constructor(puppet, clock) {
+    this.puppet = puppet;
+    this.clock = clock;
+    this.timelines = new Map();
+    this.has_mouth = true; // false: twenty other pages get `avatar.mouth`, this one reads the plan
+    this.phase = "idle";
+    this.shut();
+  }
+
+  shut() {
+    this.mouth_ms = -STALE_MS;
+    this.timelines.clear();
+    this.puppet.mouth = CLOSED;
+  }
+
+  mouth(mouth, at_ms) {
+    this.mouth_ms = at_ms;
+    this.puppet.mouth = { shape: mouth.shape, open: mouth.openness };
+  }
+
+  timeline(timeline) {
+    this.timelines.set(timeline.chunk, timeline);
+  }
+
+  // Each chunk has a mood of its own, put on when it begins to sound.
+  progress(progress) {
+    const name = `${progress.turn}/${progress.chunk}`;
+    if (name === this.sounding) return;
+    this.sounding = name;
+    const plan = this.timelines.get(progress.chunk);
+    if (plan) this.mood({ mood: plan.mood, intensity: 1 });
+  }
+
+  mood(mood) {
+    this.puppet.mood = mood.mood;
+    this.puppet.moodStrength = mood.intensity;
+  }
+
+  heard(now_ms) {
+    this.listening_ms = now_ms + LISTENING_MS;
+  }
+
+  turn(state) {
+    this.phase = POSES[state.phase] ?? "idle";
+  }
+
+  update(now_ms) {
+    const is_listening = this.phase === "idle" && now_ms < (this.listening_ms ?? 0);
+    this.puppet.look = is_listening ? TO_THE_CHAT : AHEAD;
+    this.puppet.pose = is_listening ? "listening" : this.phase;
+    if (!this.has_mouth) this.puppet.mouth = this.planned(now_ms);
+    else if (now_ms - this.mouth_ms > STALE_MS) this.puppet.mouth = CLOSED;
+    this.puppet.update(now_ms);
+  }
+
+  planned(now_ms) {
+    const visemes = this.timelines.get(this.clock.chunk)?.visemes ?? [];
+    const position_s = this.clock.position(now_ms);
+    let found = CLOSED;
+    for (const viseme of visemes) {
+      if (viseme.start_s > position_s) break;
+      found = { shape: viseme.shape, open: viseme.openness };
+    }
+    return found;
+  }
+}

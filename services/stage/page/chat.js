@@ -1,0 +1,92 @@
+// What people write and what she answers. Everything is set as text; nothing of a message is ever read as markup.
+
+const SHOWN = 40;
+
+export class Chat {
+  constructor(host) {
+    this.host = host;
+    this.clear();
+  }
+
+  clear() {
+    this.host.replaceChildren();
+    this.rows = new Map();
+    this.gone = new Set(); // what was taken back stays away, whoever names it again
+  }
+
+  // After a panic: these turns, and all that is shown, are over.
+  forget(turns) {
+    for (const turn of turns) this.gone.add(`turn/${turn}`);
+    for (const key of this.rows.keys()) this.retract(key);
+  }
+
+  message(message) {
+    this.add(`message/${message.id}`, message.author, message.text, message);
+  }
+
+  // Her answer, word by word as it is heard.
+  progress(progress) {
+    const row = this.add(`turn/${progress.turn}`, "Akane", "", {});
+    row.element.classList.add("hers");
+    row.chunks ??= [];
+    row.chunks[progress.chunk] = progress.heard;
+    row.text.textContent = row.chunks.filter(Boolean).join(" ");
+  }
+
+  // What became of it; a late page finds the viewer's line here too.
+  turn(state) {
+    if (this.gone.has(`turn/${state.turn}`)) return;
+    if (state.end === "retracted") {
+      this.retract(`message/${state.message_id}`);
+      this.retract(`turn/${state.turn}`);
+      return;
+    }
+    if (state.message_id && state.prompt && (state.phase !== "done" || state.text)) {
+      this.add(`message/${state.message_id}`, state.author, state.prompt, { channel: state.channel });
+    }
+    if (state.phase !== "done" || !state.heard) return;
+    const row = this.add(`turn/${state.turn}`, "Akane", "", {});
+    row.element.classList.add("hers");
+    row.text.textContent = state.heard;
+  }
+
+  retracted(retraction) {
+    for (const [key, row] of this.rows) {
+      const same_channel = row.about.channel === retraction.channel;
+      const named = retraction.message_id
+        ? key === `message/${retraction.message_id}`
+        : !retraction.author_id || row.about.author_id === retraction.author_id;
+      if (same_channel && named) this.retract(key);
+    }
+  }
+
+  retract(key) {
+    this.gone.add(key);
+    this.remove(key);
+  }
+
+  add(key, author, text, about) {
+    if (this.rows.has(key)) return this.rows.get(key);
+    const element = document.createElement("div");
+    element.className = "message";
+    const row = { element, author: part("author", author), text: part("text", text), about };
+    element.append(row.author, row.text);
+    if (this.gone.has(key)) return row; // never shown
+    this.host.append(element);
+    this.rows.set(key, row);
+    if (this.rows.size > SHOWN) this.remove(this.rows.keys().next().value);
+    return row;
+  }
+
+  remove(key) {
+    this.rows.get(key)?.element.remove();
+    this.rows.delete(key);
+  }
+}
+
+function part(name, text) {
+  const span = document.createElement("span");
+  span.className = name;
+  span.textContent = text;
+  return span;
+}

@@ -1,0 +1,121 @@
+// Every page but the control page: shows the parts that its document has a place for.
+
+import { AudioClock } from "./audio_clock.js";
+import { Avatar } from "./avatar.js";
+import { Captions } from "./captions.js";
+import { Chat } from "./chat.js";
+import { Feed } from "./feed.js";
+import { Status } from "./status.js";
+import { theme } from "./theme.js";
+
+const hidden = (new URLSearchParams(location.search).get("hide") ?? "").split(",");
+const place = (name) => (hidden.includes(name) ? null : document.querySelector(`.${name}`));
+
+const look = await theme();
+const clock = new AudioClock();
+const captions = place("captions") && new Captions(place("captions"), clock);
+const chat = place("chat") && new Chat(place("chat"));
+const status = place("status") && new Status(place("status"));
+const avatar = place("avatar") && (await Avatar.made(place("avatar"), clock, look));
+
+const WANTED = [
+  [captions || avatar, ["speech.timeline", "speech.finished"]],
+  [captions || avatar || chat, ["speech.progress"]],
+  [avatar, ["avatar.mouth", "avatar.mood"]],
+  [chat || avatar, ["chat.message"]],
+  [chat, ["chat.retracted"]],
+  [status, ["sys.processes"]],
+  [true, ["turn.state"]],
+];
+const topics = WANTED.flatMap(([wanted, names]) => (wanted ? names : []));
+
+function silence() {
+  clock.reset();
+  avatar?.shut();
+}
+
+const feed = new Feed(
+  topics,
+  {
+    hello(message) {
+      if (avatar) avatar.has_mouth = message.waiting.length === 0;
+      document.documentElement.dataset.session = message.session;
+      silence();
+      clock.restart();
+      captions?.clear();
+      chat?.clear();
+      chat?.forget(message.cleared);
+    },
+    granted() {
+      if (avatar) avatar.has_mouth = true;
+    },
+    live() {
+      document.documentElement.dataset.live = "yes";
+    },
+    down() {
+      delete document.documentElement.dataset.live;
+      silence();
+      captions?.clear();
+      status?.down();
+    },
+    clear(message) {
+      silence();
+      captions?.clear();
+      chat?.forget(message.turns);
+    },
+    epoch() {
+      if (captions?.open) captions.clear(); // she was interrupted: what she had not said is not shown
+      silence();
+    },
+    source_lost(message) {
+      if (message.source !== "tts") return;
+      silence();
+      clock.restart();
+      captions?.finish();
+    },
+    "speech.timeline"(timeline) {
+      captions?.timeline(timeline);
+      avatar?.timeline(timeline);
+    },
+    "speech.progress"(progress, message, at_ms) {
+      clock.progress(progress, message.mono_ms, at_ms);
+      captions?.progress(progress, at_ms);
+      chat?.progress(progress);
+      avatar?.progress(progress);
+    },
+    "speech.finished"() {
+      silence();
+      captions?.finish();
+    },
+    "avatar.mouth"(mouth, _, at_ms) {
+      avatar?.mouth(mouth, at_ms);
+    },
+    "avatar.mood"(mood) {
+      avatar?.mood(mood);
+    },
+    "chat.message"(message, _, at_ms) {
+      chat?.message(message);
+      avatar?.heard(at_ms);
+    },
+    "chat.retracted"(retraction) {
+      chat?.retracted(retraction);
+    },
+    "turn.state"(state) {
+      chat?.turn(state);
+      status?.turn(state);
+      avatar?.turn(state);
+    },
+    "sys.processes"(processes) {
+      status?.processes(processes);
+    },
+  },
+  chat ? 20 : 1,
+);
+
+function frame(now_ms) {
+  captions?.update(now_ms);
+  avatar?.update(now_ms);
+  requestAnimationFrame(frame);
+}
+if (captions || avatar) requestAnimationFrame(frame);
+globalThis.akane = { feed, clock, captions, chat, status, avatar };

@@ -1,0 +1,24 @@
+// How the page looks: the settings' theme, and over it what the page's URL says (?accent=teal&hair=3355cc).
+
+const COLOURS = ["accent", "ink", "outline", "background"];
+const SIZES = ["caption_px", "chat_px"];
+const PRIVATE = ["token", "hide"]; // parameters that are not about looks
+
+// A # in a URL begins its fragment: colours may be written without it.
+const hashed = (value) => (/^([0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8})$/i.test(value) ? `#${value}` : value);
+
+export async function theme() {
+  const asked = new URLSearchParams(location.search);
+  const found = await fetch(`/theme.json`).then((answer) => (answer.ok ? answer.json() : {}), () => ({}));
+  for (const [key, value] of asked) if (!PRIVATE.includes(key)) found[key] = hashed(value);
+  const style = document.documentElement.style;
+  for (const key of COLOURS) {
+    if (CSS.supports("color", found[key] ?? "")) style.setProperty(`--${key}`, found[key]);
+  }
+  for (const key of SIZES) {
+    const size = Number(asked.get(key) ?? found[key]);
+    if (size >= 8 && size <= 400) style.setProperty(`--${key.replace("_", "-")}`, String(size));
+  }
+  if (found.font && CSS.supports("font-family", found.font)) style.setProperty("--font", found.font);
+  return found;
+}
