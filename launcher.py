@@ -16,6 +16,7 @@ from shared.bootstrap import with_packages
 try:
     from shared import preflight
     from shared.config import ROOT, ConfigError, Settings, load_settings
+    from shared.cores import physical_cores
     from shared.logs import JsonLines
     from shared.model.auto import AUTO
     from shared.model.errors import ModelError
@@ -138,6 +139,8 @@ def run(
         # Once, here: a service that is started again must not choose another one in the middle of the show.
         overrides = [*overrides, f"llm.model={chosen_model(settings, environment)}"]
         settings = load_settings(arguments.config, overrides)
+    if is_local and not settings.llm.threads:
+        overrides = [*overrides, f"llm.threads={threads_beside(services)}"]
     if is_local and preflight.weights_missing(settings.llm.model):
         command = [sys.executable, "-m", "shared.model.fetch", settings.llm.model]
         fetched = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
@@ -155,6 +158,11 @@ def run(
         Spec(name, command_of(name, flags), streams_of(name, settings, drawn=drawn)) for name in services
     ]
     return Show(specs, settings.bus, folder, environment, drawn).run()
+
+
+def threads_beside(services: Sequence[str]) -> int:
+    """CPU threads of the model: it leaves a core to a voice, which would stop it in the middle of a token."""
+    return max(1, physical_cores() - ("tts" in services))
 
 
 def chosen_model(settings: Settings, environment: Mapping[str, str]) -> str:

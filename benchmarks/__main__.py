@@ -8,7 +8,7 @@ import json
 import sys
 import time
 
-BENCHMARKS = ("bus", "dashboard", "llm_service", "engine", "persona", "show", "fresh")
+BENCHMARKS = ("bus", "dashboard", "llm_service", "engine", "adapter", "persona", "show", "fresh")
 """Modules of this folder that have `run() -> list[Figure]`, quickest first."""
 
 

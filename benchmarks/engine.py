@@ -17,7 +17,7 @@ import torch
 from benchmarks.exactness import chat_tokens, exactness, logits_of
 from benchmarks.figures import Figure
 from shared.config import ROOT
-from shared.model.device import physical_cores
+from shared.cores import physical_cores
 from shared.model.loading import load_model
 from shared.model.presets import DEFAULT_PRESET, cache_dir, load_preset
 

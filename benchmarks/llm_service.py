@@ -23,7 +23,7 @@ from benchmarks.running_show import Show, running_show
 from shared.bus import Bus, Message
 from shared.commands import Cancel, Generate
 from shared.config import ROOT, BusSettings, load_toml
-from shared.model.device import physical_cores
+from shared.cores import physical_cores
 from shared.model.presets import DEFAULT_PRESET
 
 ROUNDS = 5

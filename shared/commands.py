@@ -165,6 +165,28 @@ class ReplayReply(Reply):
 Replay.reply = ReplayReply
 
 
+class SetAdapter(Command):
+    """Load, swap or unload (empty) the model's LoRA adapter: a name, a path on llm's machine, or `auto`.
+
+    Generations that run finish on the one before; those that wait, and new ones, begin after them. What is no
+    adapter, or one of another base, is refused and changes nothing.
+    """
+
+    wire_name = "llm.adapter"
+    owner = "llm"
+    adapter: str = Field(max_length=4_096)
+
+
+class SetAdapterReply(Reply):
+    """Name of the adapter from now on (empty: none), and how many generations finish on the one before."""
+
+    adapter: str
+    finishing: int = 0
+
+
+SetAdapter.reply = SetAdapterReply
+
+
 class Submit(Command):
     """A line typed by a person at this machine; input sanitises it and publishes `chat.message`."""
 
@@ -258,8 +280,8 @@ class Restart(Command):
 COMMANDS: dict[str, type[Command]] = {
     command.wire_name: command
     for command in (
-        Snapshot, Forget, ServiceStop, Generate, Cancel, Replay, Submit, Say, Interrupt, Panic, Speak,
-        StopSpeech, StopShow, Restart,
+        Snapshot, Forget, ServiceStop, Generate, Cancel, Replay, SetAdapter, Submit, Say, Interrupt, Panic,
+        Speak, StopSpeech, StopShow, Restart,
     )
 }  # fmt: skip
 """Every command by its wire name."""

@@ -55,6 +55,9 @@ class LlmSettings(Section):
     model: str = "smollm2-135m"
     """A preset of `configs/models/`, `auto` for the largest that suits the machine, a model of the hub
     (`org/name`, `org/name:Q4_K_M`), or a path to a GGUF file, a hub folder or an Akane checkpoint."""
+    adapter: str = "auto"
+    """A file of `configs/adapters/`, a path to one, `auto` for the one that the model's preset names if it is
+    there, or empty for none."""
     device: str = "auto"
     """`auto`, `cuda`, `cuda:1`, `mps` or `cpu`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -63,7 +66,8 @@ class LlmSettings(Section):
     quantise: Literal["none", "int8", "int4"] = "none"
     """Weights in so many bits on PyTorch's path, for cards: a token reads half or a quarter of bfloat16."""
     threads: int = Field(default=0, ge=0, le=256)
-    """CPU threads; 0 takes the physical cores."""
+    """CPU threads; 0 takes the physical cores, all but one in a show that speaks: the voice, the screen and
+    the bus would have to take theirs from the middle of a token."""
     context: int = Field(default=2048, ge=64, le=1_000_000)
     """Tokens that a conversation may have, at most the model's own."""
     slots: int = Field(default=2, ge=1, le=64)

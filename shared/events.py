@@ -189,6 +189,8 @@ class LlmStats(Event):
     first_token_ms: float = 0.0
     tokens_total: int = 0
     threads: int = 0
+    adapter: str = ""
+    """Name of the LoRA adapter in use; empty without one."""
 
 
 class Word(Event):

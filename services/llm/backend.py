@@ -82,6 +82,8 @@ class Backend:
         env: Mapping[str, str] | None = None,
     ) -> None:
         """Waits up to LIST_S for the server to say what it has. Raises ModelError for a bad address."""
+        if settings.adapter not in ("", "auto"):
+            raise ModelError("llm.adapter is for a model of ours: that of llm.backend_url runs elsewhere.")
         self._settings = settings
         self._server = server_of(settings.backend_url, (env or os.environ).get("AKANE_BACKEND_KEY", ""))
         self._wake = wake
@@ -151,6 +153,10 @@ class Backend:
         """End every request that `matches`, at once; the server sees its connection close."""
         found = [run for run in (*self._running, *self._waiting) if matches(run)]
         return [self._end(run, "cancelled") for run in found]
+
+    def adapt(self, wanted: str) -> tuple[str, int]:
+        """Refuses: what that server's model is made of is not ours to change."""
+        raise RefusedError("the model runs on a server elsewhere: load the adapter there")
 
     def occupancy(self) -> tuple[int, int]:
         """Generations that run and that wait."""

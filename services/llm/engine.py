@@ -13,6 +13,7 @@ from services.llm.outputs import Ended, Output, Piece, RefusedError
 from services.llm.rows import Rows
 from shared.clock import Clock, monotonic
 from shared.events import EndReason
+from shared.model.adapter import Adapter
 from shared.model.generate import LanguageModel, prefill
 from shared.model.sampling import Sampler
 from shared.model.static_decode import decoder_for
@@ -20,6 +21,9 @@ from shared.model.static_decode import decoder_for
 RUNNING_DELAY_S = 0.03
 """What a chunk of a joining prompt may take while others run; on busy cores it takes up to half more."""
 SMALLEST_CHUNK = 16
+
+Done = tuple[Generation, Tensor | Exception]
+"""Logits (V,) that follow a generation's last token, or why there are none."""
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +41,12 @@ class Engine:
         queue_limit: int = 16,
         prefill_chunk: int = 256,
         clock: Clock = monotonic,
+        look_up: Callable[[], None] = lambda: None,
     ) -> None:
+        """`look_up` is called when the model is done and before tokens are chosen: who is cancelled in it
+        says nothing more."""
         self.model = model
+        self.look_up = look_up
         self.rows = Rows(model.new_cache(batch=slots, max_seq_len=context), kv_tokens)
         self.decode = decoder_for(model, self.rows.cache)
         self.queue_limit = queue_limit
@@ -48,6 +56,36 @@ class Engine:
         self.running: list[Generation] = []
         self.prefill_tokens_per_s = 0.0
         self.tokens_total = 0
+        self.adapter: Adapter | None = None
+        """What computes beside the model."""
+        self._next: Adapter | None = None
+        self._draining = False
+        """Whether `_next` waits for what runs to end."""
+
+    def adapt(self, adapter: Adapter | None) -> int:
+        """Use this adapter, or none, as soon as nothing runs; returns how many generations that waits for.
+
+        They finish on the one before, and nobody is admitted until then. `require_fits` must have passed.
+        """
+        self._next, self._draining = adapter, bool(self.running)
+        if not self.running:
+            self._adapt()
+        return len(self.running)
+
+    def _adapt(self) -> None:
+        self.model.set_adapter(self._next)
+        self.adapter = self._next
+        self.rows.adapter = "" if self.adapter is None else self.adapter.fingerprint()
+        self.decode = decoder_for(self.model, self.rows.cache)  # a recorded step has the old one in it
+
+    def _adapt_when_drained(self) -> None:
+        if not self._draining or self.running:
+            return
+        self._draining = False
+        try:
+            self._adapt()
+        except Exception as error:
+            log.error("the adapter before stays", exc_info=error)
 
     @property
     def context(self) -> int:
@@ -91,7 +129,9 @@ class Engine:
         for generation in [one for one in self.waiting if _is_overdue(one, now)]:
             waited = f"no slot was free within {generation.request.queue_deadline_s:g} s"
             outputs.append(self._end(generation, "lost", waited))
-        while self.waiting and self.rows.startable([_longest(self.waiting[0].request)]):
+        while (
+            not self._draining and self.waiting and self.rows.startable([_longest(self.waiting[0].request)])
+        ):
             generation = self.waiting.popleft()
             request = generation.request
             generation.row, generation.cached_tokens = self.rows.claim(request.tokens, _longest(request))
@@ -99,13 +139,22 @@ class Engine:
             self.running.append(generation)
         decoding = [one for one in self.running if one.is_decoding]
         joining = [one for one in self.running if not one.is_decoding]
+        done: list[Done] = []
         if joining:
-            outputs += self._prefill_chunk(joining[0], alone=not decoding)
+            done += self._prefill_chunk(joining[0], alone=not decoding)
         if decoding:
-            outputs += self._decode(decoding)
+            done += self._decode(decoding)
+        self.look_up()
+        for generation, result in done:
+            if generation not in self.running:
+                continue
+            if isinstance(result, Exception):
+                outputs.append(self._fail(generation, result))
+            else:
+                outputs += self._accept(generation, result)
         return outputs
 
-    def _prefill_chunk(self, generation: Generation, alone: bool) -> list[Output]:
+    def _prefill_chunk(self, generation: Generation, alone: bool) -> list[Done]:
         assert generation.row is not None
         size = self.prefill_chunk
         if not alone:
@@ -116,33 +165,31 @@ class Engine:
         try:
             logits = prefill(self.model, self.rows.cache, generation.row, chunk)
         except Exception as error:
-            return [self._fail(generation, error)]
+            return [(generation, error)]
         if (spent := self.clock() - begin) > 0 and len(chunk) >= SMALLEST_CHUNK:
             self.prefill_tokens_per_s = len(chunk) / spent
         self.rows.extend(generation.row, chunk)
         generation.filled += len(chunk)
         if generation.is_decoding:
-            return self._accept(generation, logits)
+            return [(generation, logits)]
         # Prompts that join together take turns: a short one does not wait for all of a long one.
         self.running.remove(generation)
         self.running.append(generation)
         return []
 
-    def _decode(self, batch: list[Generation]) -> list[Output]:
+    def _decode(self, batch: list[Generation]) -> list[Done]:
         rows = [one.row for one in batch if one.row is not None]
         last = [one.sampler.generated[-1] for one in batch]
         try:
             logits = self.decode(rows, last)
         except Exception as error:
             if len(batch) == 1:
-                return [self._fail(batch[0], error)]
+                return [(batch[0], error)]
             # No row has advanced: alone, each shows whether it was the one that failed.
-            return [output for one in batch for output in self._decode([one])]
-        outputs: list[Output] = []
-        for index, generation in enumerate(batch):
-            self.rows.extend(rows[index], [last[index]])
-            outputs += self._accept(generation, logits[index])
-        return outputs
+            return [result for one in batch for result in self._decode([one])]
+        for row, token in zip(rows, last, strict=True):
+            self.rows.extend(row, [token])
+        return [(one, logits[index]) for index, one in enumerate(batch)]
 
     def _accept(self, generation: Generation, logits: Tensor) -> list[Output]:
         """Choose the next token and tell what it means: text, an end, or nothing yet."""
@@ -188,6 +235,7 @@ class Engine:
         else:
             self.running.remove(generation)
             self.rows.release(generation.row)
+            self._adapt_when_drained()
         return generation.ended(reason, self.clock(), error)
 
 

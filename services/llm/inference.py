@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from services.llm.adapters import find_adapter
 from services.llm.constraint import Constraints
 from services.llm.engine import Engine
 from services.llm.generation import LogitsProcessor, Request
-from services.llm.outputs import Asked, Ended, Output
+from services.llm.outputs import Asked, Ended, Output, RefusedError
 from services.llm.processors import log_probabilities, penalties
 from services.llm.prompt import PromptBuilder
 from services.llm.reply_text import ReplyText
@@ -50,10 +51,11 @@ class Inference:
         progress: Progress | None = None,
         offline: bool = False,
         clock: Clock = monotonic,
+        look_up: Callable[[], None] = lambda: None,
     ) -> Inference:
         """Load what the settings name and run it once, so that the first reply does not pay for it.
 
-        Raises ModelError with one sentence.
+        `look_up` is the engine's. Raises ModelError with one sentence.
         """
         bits = BITS[settings.quantise]
         if bits is not None and settings.engine == "native":
@@ -85,7 +87,9 @@ class Inference:
             queue_limit=settings.queue_limit,
             prefill_chunk=settings.prefill_chunk,
             clock=clock,
+            look_up=look_up,
         )
+        engine.adapt(find_adapter(settings.adapter, loaded))
         prompts = PromptBuilder(loaded.template, loaded.tokenizer, engine.context)
         made = cls(loaded, engine, prompts, Constraints(loaded.tokenizer), threads)
         made._warm_up()
@@ -97,7 +101,8 @@ class Inference:
         loaded = self.loaded
         threads = f", {self.threads} threads" if loaded.device == "cpu" else ""
         count = f"{loaded.parameters / 1e6:,.1f} M"
-        return f"{loaded.name}: {count} parameters, {loaded.dtype} on {self.device}{threads}"
+        adapter = f", adapter {self.adapter}" if self.adapter else ""
+        return f"{loaded.name}: {count} parameters, {loaded.dtype} on {self.device}{threads}{adapter}"
 
     @property
     def device(self) -> str:
@@ -176,6 +181,20 @@ class Inference:
         """End every request that `matches`, at once."""
         return self._noted(self.engine.cancel(matches))
 
+    def adapt(self, wanted: str) -> tuple[str, int]:
+        """Obey `llm.adapter`: the new one's name, and how many finish on the old one. Raises RefusedError."""
+        try:
+            adapter = find_adapter(wanted, self.loaded)
+            finishing = self.engine.adapt(adapter)
+        except (ModelError, MemoryError) as error:
+            raise RefusedError(str(error)) from None
+        return adapter.info.name if adapter is not None else "", finishing
+
+    @property
+    def adapter(self) -> str:
+        """Name of the adapter that is in use; empty without one."""
+        return self.engine.adapter.info.name if self.engine.adapter is not None else ""
+
     def occupancy(self) -> tuple[int, int]:
         """Generations that run and that wait."""
         return len(self.engine.running), len(self.engine.waiting)
@@ -202,6 +221,7 @@ class Inference:
             first_token_ms=round(first, 2),
             tokens_total=engine.tokens_total,
             threads=self.threads,
+            adapter=self.adapter,
         )
 
     def _warm_up(self) -> None:

@@ -27,6 +27,9 @@ class Rows:
         self.cache = cache
         self.budget = cache.batch * cache.max_seq_len if budget is None else budget
         self._reserved: dict[int, int] = {}
+        self.adapter = ""
+        """Fingerprint of what computes beside the model: a row is of use only under that which filled it."""
+        self._adapters = [""] * cache.batch
         self.held: list[list[int]] = [[] for _ in range(cache.batch)]
         self.free = set(range(cache.batch))
         self._released: list[int] = [0] * cache.batch
@@ -48,7 +51,10 @@ class Rows:
         row; otherwise the row unused for longest is overwritten. Raises IndexError when no row is free.
         """
         limit = len(prompt) - 1
-        shared = [min(limit, common_prefix(held, prompt)) for held in self.held]
+        shared = [
+            min(limit, common_prefix(held, prompt)) if adapter == self.adapter else 0
+            for held, adapter in zip(self.held, self._adapters, strict=True)
+        ]
         lost = [len(held) - kept for held, kept in zip(self.held, shared, strict=True)]
         same = [row for row in self.free if lost[row] <= SMALL_LOSS]
         if same:
@@ -60,6 +66,7 @@ class Rows:
         source = max(range(self.cache.batch), key=lambda other: (shared[other], other == row))
         self.cache.copy_prefix(source, row, shared[source])
         self.held[row] = list(prompt[: shared[source]])
+        self._adapters[row] = self.adapter
         self.free.discard(row)
         self._reserved[row] = size
         self._make_room()

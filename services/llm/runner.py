@@ -30,6 +30,9 @@ class Runner(Protocol):
     def cancel(self, matches: Callable[[Asked], bool]) -> list[Ended]:
         """End every request that `matches`, at once."""
 
+    def adapt(self, wanted: str) -> tuple[str, int]:
+        """Obey `llm.adapter`: the new one's name, and how many finish on the old one. Raises RefusedError."""
+
     def occupancy(self) -> tuple[int, int]:
         """Generations that run and that wait."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 
 from services.llm.backend import Backend, check_backend
 from services.llm.outputs import Ended, Output, Piece, RefusedError
@@ -10,7 +12,16 @@ from services.llm.replay import ReplayMemory
 from services.llm.runner import Runner
 from shared.bus import Bus
 from shared.clock import Clock
-from shared.commands import Cancel, CancelReply, Generate, GenerateReply, Replay, ReplayReply
+from shared.commands import (
+    Cancel,
+    CancelReply,
+    Generate,
+    GenerateReply,
+    Replay,
+    ReplayReply,
+    SetAdapter,
+    SetAdapterReply,
+)
 from shared.config import Settings
 from shared.events import Finished, Token
 from shared.model.errors import ModelError
@@ -18,6 +29,8 @@ from shared.service import Finding, Refused, Request, Service, StartError
 
 log = logging.getLogger(__name__)
 
+NICENESS = 5
+"""Of the threads that compute: speech needs 10 tokens a second, but a late buffer is heard at once."""
 STATS_S = 1.0
 PROGRESS_S = 1.0
 
@@ -39,6 +52,7 @@ class LlmService(Service):
 
     def start(self) -> None:
         """Load the model, fetching it first if need be; or find the server that has it."""
+        _step_back()
         try:
             if self.settings.llm.backend_url:
                 self.runner = Backend(self.settings.llm, self.bus.wake, self.clock)
@@ -46,13 +60,17 @@ class LlmService(Service):
                 from services.llm.inference import Inference  # brings torch, which a backend does not need
 
                 self.runner = Inference.load(
-                    self.settings.llm, progress=self._report_loading, clock=self.clock
+                    self.settings.llm,
+                    progress=self._report_loading,
+                    clock=self.clock,
+                    look_up=self.bus.obey,
                 )
         except ModelError as error:
             raise StartError(str(error)) from None
         self.bus.handle(Generate, self._generate)
         self.bus.handle(Cancel, self._cancel)
         self.bus.handle(Replay, self._replay)
+        self.bus.handle(SetAdapter, self._set_adapter)
         self._publish_stats()
         self._tell_state()
 
@@ -120,6 +138,14 @@ class LlmService(Service):
         except KeyError:
             raise Refused(f"generation {command.generation!r} is unknown or ended too long ago") from None
 
+    def _set_adapter(self, command: SetAdapter, _: Request) -> SetAdapterReply:
+        try:
+            name, finishing = self.runner.adapt(command.adapter)
+        except RefusedError as error:
+            raise Refused(str(error), error.code) from None
+        self._publish_stats()
+        return SetAdapterReply(adapter=name, finishing=finishing)
+
     # -- events -----------------------------------------------------------------------------------------
 
     def _publish(self, outputs: list[Output] | list[Ended]) -> None:
@@ -185,3 +211,10 @@ class LlmService(Service):
             )
             return [Finding("llm model", False, str(error), fix)]
         return [Finding("llm model", True, inference.describe())]
+
+
+def _step_back() -> None:
+    """Let the voice and the bus go first: this thread and those it starts, but not the bus's own, which run
+    already. Only on Linux is that a thread's own affair."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))

@@ -116,7 +116,8 @@ def this_machine(device: str = "auto", dtype: str = "auto", engine: str = "torch
     import psutil
     import torch
 
-    from shared.model.device import describe, physical_cores, pick_device, pick_dtype
+    from shared.cores import physical_cores
+    from shared.model.device import describe, pick_device, pick_dtype
 
     try:
         where = pick_device(device)

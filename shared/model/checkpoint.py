@@ -38,12 +38,17 @@ def save_checkpoint(
     if unknown:
         raise ValueError(f"a checkpoint has no {', '.join(unknown)}")
     metadata = {"format": "akane", "config": json.dumps({**config.to_dict(), **extra})}
+    save_tensors(path, tensors, metadata)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file in one step: a crash leaves the old file or none."""
     # Tensors that share memory are refused by safetensors, and a fine-tuned model may tie its head so.
     own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        save_file(own, part, metadata)
+        save_file(own, part, dict(metadata))
         os.replace(part, path)
     except BaseException:
         os.unlink(part)

@@ -123,6 +123,20 @@ class GPTConfig:
         return min(self.vocab_size, self.token_limit) if self.token_limit is not None else self.vocab_size
 
     @property
+    def linear_shapes(self) -> dict[str, tuple[int, int]]:
+        """(out, in) of each linear layer of a block."""
+        query, kv, width = self.n_head * self.head_size, self.n_kv_head * self.head_size, self.n_embd
+        return {
+            "attn.c_q": (query, width),
+            "attn.c_k": (kv, width),
+            "attn.c_v": (kv, width),
+            "attn.c_proj": (width, query),
+            "mlp.w1": (self.hidden_size, width),
+            "mlp.w2": (self.hidden_size, width),
+            "mlp.c_proj": (width, self.hidden_size),
+        }
+
+    @property
     def parameter_count(self) -> int:
         """Number of parameters, a tied head counted once."""
         query, kv = self.n_head * self.head_size, self.n_kv_head * self.head_size

@@ -8,8 +8,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from shared.model.adapter import Adapter
 from shared.model.config import GPTConfig
 from shared.model.kv_cache import KVCache
+from shared.model.native import NativeModel
 from shared.model.sampling import Sampler, SamplingParams
 
 
@@ -23,6 +25,9 @@ class LanguageModel(Protocol):
     @property
     def device(self) -> torch.device:
         """Where ids and logits are."""
+
+    def set_adapter(self, adapter: Adapter | None) -> None:
+        """Compute with this adapter from now on, or with none."""
 
     def new_cache(self, batch: int = 1, max_seq_len: int | None = None) -> KVCache:
         """A cache that this model can use."""
@@ -40,11 +45,13 @@ def prefill(model: LanguageModel, cache: KVCache, row: int, tokens: Sequence[int
     return model(batch, cache, rows=(row,), last_only=True)[0, -1]
 
 
-@torch.inference_mode()
 def decode(model: LanguageModel, cache: KVCache, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
     """Add one token to each of `rows`; returns the logits (B, V) that follow."""
-    batch = torch.tensor(list(tokens), dtype=torch.long, device=model.device)[:, None]
-    return model(batch, cache, rows=rows, last_only=True)[:, -1]
+    if isinstance(model, NativeModel):
+        return model.decode(cache, rows, tokens)
+    with torch.inference_mode():
+        batch = torch.tensor(list(tokens), dtype=torch.long, device=model.device)[:, None]
+        return model(batch, cache, rows=rows, last_only=True)[:, -1]
 
 
 def generate(

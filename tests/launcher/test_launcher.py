@@ -73,6 +73,13 @@ def test_only_and_without_choose_services_and_the_bus_is_always_there():
     assert chosen("--without", "llm, director")[1] == ["bus", *_left_of("llm", "director")]
 
 
+@pytest.mark.parametrize(("cores", "with_voice", "alone"), [(1, 1, 1), (2, 1, 2), (8, 7, 8)])
+def test_the_model_leaves_a_core_to_the_voice(monkeypatch, cores, with_voice, alone):
+    monkeypatch.setattr(launcher, "physical_cores", lambda: cores)
+    assert launcher.threads_beside(chosen("--headless")[1]) == with_voice
+    assert launcher.threads_beside(chosen("--only", "llm,api")[1]) == alone
+
+
 def _left_of(*left_out: str) -> list[str]:
     return [name for name in LauncherSettings().services[1:] if name not in left_out]
 

@@ -116,6 +116,35 @@ def test_cancel_between_steps_frees_the_row_at_once() -> None:
     assert text_of(outputs, "b") == letters(alone(PERSONA[5:]))
 
 
+def test_who_is_cancelled_while_the_model_works_says_nothing_more() -> None:
+    """Also when its first token was computed in the same step as another's fiftieth."""
+    cancelling: list[str] = []
+    ended: list[Ended] = []
+
+    def look_up() -> None:
+        ended.extend(engine.cancel(lambda one: one.generation in cancelling))
+        cancelling.clear()
+
+    engine, _ = engine_of(MODEL, look_up=look_up)
+    engine.submit(request("a", PERSONA, max_tokens=50))
+    outputs = engine.step() + engine.step() + engine.step()
+    said = text_of(outputs, "a")
+    engine.submit(request("b", PERSONA[5:]))
+    cancelling.append("b")
+    outputs += engine.step()
+    assert text_of(outputs, "b") == ""
+    assert text_of(outputs, "a") == said + text_of(outputs, "a")[-1]
+    cancelling.append("a")
+    said = text_of(outputs, "a")
+    outputs += engine.step()
+    assert text_of(outputs, "a") == said
+    assert [(one.request.generation, one.text) for one in ended] == [("b", ""), ("a", said)]
+    assert engine.rows.free == {0, 1}
+    assert not engine.busy
+    engine.submit(request("again", PERSONA))
+    assert text_of(run(engine), "again") == letters(alone(PERSONA))
+
+
 def test_a_waiting_request_can_be_cancelled_and_nothing_matches_nothing() -> None:
     engine, _ = engine_of(MODEL, slots=1)
     engine.submit(request("a", PERSONA))

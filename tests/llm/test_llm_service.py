@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 from tiny_model import make_tiny_model
 
-from services.llm.service import LlmService
+from services.llm.service import NICENESS, LlmService
 from shared.bus import Bus, CommandError, Message
 from shared.commands import Cancel, CancelReply, ChatTurn, Generate, GenerateReply, Replay, ReplayReply
 from shared.config import BusSettings, LlmSettings, Settings
@@ -244,6 +246,15 @@ def test_statistics_say_what_runs_and_how_much(bus: Bus) -> None:
     assert idle.tokens_total > 0
     assert idle.tokens_per_s > 0
     assert idle.kv_used > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to a whole process")
+def test_the_threads_that_compute_let_others_go_first(bus: Bus) -> None:
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    nicer = [name for number, name in names.items() if os.getpriority(os.PRIO_PROCESS, number or 0) > own]
+    assert len(nicer) == (1 if own < NICENESS else 0)
+    assert "MainThread" not in nicer
 
 
 def test_leaving_ends_what_runs(bus: Bus, llm: StopSignal) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
@@ -10,7 +12,12 @@ from model_helpers import random_model
 
 from shared.model.gpt import GPT
 from shared.model.native import NativeModel
+from shared.model.native.build import NATIVE
 from shared.model.native.model import RawTensor
+
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+TARGETS = {"native": NATIVE, "portable": ()} | ({"avx2": ("-march=x86-64-v3",)} if X86 else {})
+"""What the library is compiled for."""
 
 Type = GGMLQuantizationType
 K_QUANTS = (Type.Q4_K, Type.Q5_K, Type.Q6_K)

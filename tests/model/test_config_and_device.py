@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from shared import cores
 from shared.model import device
 from shared.model.config import GPTConfig
 
@@ -101,8 +102,8 @@ def test_auto_dtype_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_threads_are_the_physical_cores_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
-    monkeypatch.setattr(device.psutil, "cpu_count", lambda logical: 4)
-    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(cores.psutil, "cpu_count", lambda logical: 4)
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     try:
         assert device.set_threads() == torch.get_num_threads() == 3
         assert device.set_threads(1) == torch.get_num_threads() == 1

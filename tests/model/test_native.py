@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import platform
-
 import numpy as np
 import pytest
 import torch
 from model_helpers import FAMILIES, random_model, random_tokens
-from native_helpers import K_QUANTS, QUANTISED, Type, distance, pair
+from native_helpers import K_QUANTS, QUANTISED, TARGETS, Type, distance, pair
 
 from shared.model.generate import decode, prefill
 from shared.model.kv_cache import CacheOverflowError
 from shared.model.native import NativeModel
 
-X86 = platform.machine().lower() in ("x86_64", "amd64")
-TARGETS = {"native": None, "portable": ()} | ({"avx2": ("-march=x86-64-v3",)} if X86 else {})
 """What each processor would run; AVX2 is a subset of what every machine that runs these tests has."""
 WIDE = {"n_embd": 256, "n_head": 4, "n_kv_head": 2, "intermediate_size": 256}
 """K-quants come in blocks of 256."""

@@ -8,6 +8,7 @@ import msgpack
 import pytest
 import zmq
 from conftest import ANY_PORT, OpenBus, until
+from waiting import until_true
 
 from shared.broker import Broker
 from shared.bus import Bus, BusError, CommandError, Message, Refused, SourceLost
@@ -131,6 +132,14 @@ def test_commands_are_acknowledged_and_refusals_reach_the_sender(open_bus: OpenB
     assert unknown.code == "no_such_service"
     with pytest.raises(CommandError, match="No service is registered as 'tts'"):
         director.request(StopSpeech(epoch=1))
+
+
+def test_commands_are_obeyed_between_two_polls(open_bus: OpenBus) -> None:
+    llm, director = open_bus("llm", register=True), open_bus("director")
+    seen = serve_cancel(llm)
+    director.ask(Cancel(generation="a"), lambda _: None)
+    until_true(lambda: llm.obey() or seen)
+    assert [command.generation for command in seen] == ["a"]
 
 
 def test_a_repeated_request_is_obeyed_once(open_bus: OpenBus) -> None:

@@ -1,19 +1,27 @@
 // The C functions that model.py calls. Checked there: shapes, ids, positions, room in the cache.
 #include "forward.h"
+#include "sample.h"
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
 constexpr size_t HUGE_PAGE = size_t(2) << 20, SLAB = size_t(32) << 20;
 
-uint8_t* Model::allocate(size_t bytes) {  // big slabs in huge pages: a token touches every weight once
-  if (bytes > slab_left) {
-    const size_t size = ((bytes > SLAB ? bytes : SLAB) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    void* slab = nullptr;
-    if (posix_memalign(&slab, HUGE_PAGE, size)) return nullptr;
+static void* huge_pages(size_t bytes) {  // a token touches every weight once
+  void* memory = nullptr;
+  const size_t size = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+  if (posix_memalign(&memory, HUGE_PAGE, size)) return nullptr;
 #if defined(__linux__)
-    madvise(slab, size, MADV_HUGEPAGE);
+  madvise(memory, size, MADV_HUGEPAGE);
 #endif
+  return memory;
+}
+
+uint8_t* Model::allocate(size_t bytes) {
+  if (bytes > slab_left) {
+    const size_t size = bytes > SLAB ? bytes : SLAB;
+    void* slab = huge_pages(size);
+    if (!slab) return nullptr;
     slabs.push_back(slab);
     slab_at = (uint8_t*)slab, slab_left = size;
   }
@@ -75,6 +83,15 @@ bool place(Model& m, int slot, int layer, Matrix& matrix) {
   return matrix.data;
 }
 
+LoraExit* exit_of(LoraLayer& l, int slot) {
+  LoraExit* all[] = {&l.q, &l.k, &l.v, &l.proj, &l.gate, &l.up, &l.down};
+  return all[slot - Q];
+}
+
+LoraLayer::Input input_of(int slot) {
+  return slot <= V ? LoraLayer::QKV : slot == PROJ ? LoraLayer::PROJ : slot == DOWN ? LoraLayer::DOWN : LoraLayer::GATE;
+}
+
 }  // namespace
 
 extern "C" {
@@ -131,6 +148,68 @@ int akane_forward(void* model, const Cache* cache, int count, const int32_t* tok
     return 0;
   } catch (...) {
     return 1;
+  }
+}
+
+// `count` layers by slot and number, ascending by number and then by slot; a is (rank, in) and b (out, rank) of each,
+// bfloat16. Takes the place of the adapter before. Returns 0, or 1 without memory: then nothing has changed.
+int akane_adapter_set(void* model, int count, const int32_t* slots, const int32_t* numbers, int rank, float scale, const uint16_t* const* a,
+                      const uint16_t* const* b) {
+  Model& m = *(Model*)model;
+  try {
+    Lora lora;
+    lora.rank = rank, lora.padded = up_to(rank, LANES), lora.scale = scale;
+    std::vector<LoraLayer> layers(m.layers.size());
+    size_t size = 0;
+    for (int i = 0; i < count; i++) {
+      const Matrix& w = *matrix_of(m, slots[i], numbers[i]);
+      LoraEntry& entry = layers[size_t(numbers[i])].entry[input_of(slots[i])];
+      exit_of(layers[size_t(numbers[i])], slots[i])->at = entry.width;
+      entry.width += lora.padded, entry.blocks = up_to(w.cols, LANES) / LANES;
+      size += size_t(up_to(w.cols, LANES) + up_to(w.rows, LANES)) * lora.padded;
+    }
+    uint16_t* at = (uint16_t*)(lora.slab = huge_pages(size * sizeof(uint16_t)));
+    if (!at) return 1;
+    std::memset(at, 0, size * sizeof(uint16_t));
+    for (int i = 0; i < count; i++) {
+      const Matrix& w = *matrix_of(m, slots[i], numbers[i]);
+      LoraLayer& layer = layers[size_t(numbers[i])];
+      LoraEntry& entry = layer.entry[input_of(slots[i])];
+      LoraExit& exit = *exit_of(layer, slots[i]);
+      const size_t pieces = size_t(entry.blocks) * entry.width;
+      if (!entry.a) entry.a = at, at += pieces * LANES;
+      exit.b = at, at += size_t(up_to(w.rows, LANES)) * lora.padded;
+      for (int k = 0; k < rank; k++) {
+        for (int in = 0; in < w.cols; in++) entry.a[(size_t(in / 2) * entry.width + exit.at + k) * 2 + in % 2] = a[i][size_t(k) * w.cols + in];
+        for (int out = 0; out < w.rows; out++)
+          exit.b[((size_t(out / LANES) * lora.padded + k / 2 * 2) * LANES) + out % LANES * 2 + k % 2] = b[i][size_t(out) * rank + k];
+      }
+      lora.most_pieces = pieces > lora.most_pieces ? pieces : lora.most_pieces;
+      lora.most_u = size_t(entry.width) > lora.most_u ? size_t(entry.width) : lora.most_u;
+    }
+    for (size_t i = 0; i < layers.size(); i++) m.layers[i].lora = layers[i];
+    m.lora = std::move(lora);
+    return 0;
+  } catch (...) {
+    return 1;
+  }
+}
+
+void akane_adapter_clear(void* model) {
+  Model& m = *(Model*)model;
+  for (Layer& layer : m.layers) layer.lora = LoraLayer{};
+  m.lora = Lora{};
+}
+
+// The id chosen from row[count], or -1: see Sampling; -2 without memory. The ids in `seen`, each once, bear the
+// repetition penalty while this runs; afterwards the row is as it was.
+int akane_sample(float* row, int count, const Draw* draw, const int32_t* seen, int n_seen) {
+  static thread_local Sampling sampling;
+  try {
+    const Penalised penalised(row, seen, n_seen, draw->penalty);
+    return sampling.choose(row, count, *draw);
+  } catch (...) {
+    return -2;
   }
 }
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "attention.h"
-#include "matmul.h"
+#include "lora.h"
 #include "pool.h"
 
 struct Config {  // int32 each but the last: ctypes fills it
@@ -16,6 +16,7 @@ struct Config {  // int32 each but the last: ctypes fills it
 struct Layer {
   Matrix q, k, v, proj, gate, up, down;
   std::vector<float> norm_1, norm_2, bias_q, bias_k, bias_v, norm_q, norm_k;
+  LoraLayer lora;
 };
 
 struct Cache {  // as in cache.py: [row][chunk][layer][head], strides in float16 elements
@@ -29,6 +30,7 @@ struct Model {
   Config c;
   Pool pool;
   std::vector<Layer> layers;
+  Lora lora;
   Matrix embedding, head;
   std::vector<float> norm_f, norm_e, cos, sin;  // cos, sin: [position][head_size], sines signed
   Columns x, normed, attended, hidden;          // x is the residual stream
@@ -48,8 +50,8 @@ struct Model {
   int qkv_rows() const { return q_rows() + 2 * kv_rows(); }
 };
 
-// y = x / rms(x) * weight over n values; x may be y.
-static void rms_norm(const float* x, const float* weight, int n, float eps, float* y) {
+// y = x / rms(x) * weight over n values; x may be y. Returns 1 / rms(x).
+static float rms_norm(const float* x, const float* weight, int n, float eps, float* y) {
   vf squares[2] = {};
   int i = 0;
   for (; i + 2 * W <= n; i += 2 * W)
@@ -62,6 +64,7 @@ static void rms_norm(const float* x, const float* weight, int n, float eps, floa
   const float factor = 1.f / std::sqrt(total / float(n) + eps);
   for (i = 0; i + W <= n; i += W) store(y + i, load<vf>(x + i) * factor * load<vf>(weight + i));
   for (; i < n; i++) y[i] = x[i] * factor * weight[i];
+  return factor;
 }
 
 static void rotate(const Model& m, float* x, int position) {
@@ -110,6 +113,7 @@ struct Forward : Work {
     m.normed.shape(n, m.c.n_embd);
     m.attended.shape(n, m.c.n_head * m.c.head_size);
     m.hidden.shape(n, m.c.hidden);
+    m.lora.reserve(n);
     if (m.qkv.size() < size_t(n) * m.qkv_rows()) m.qkv.resize(size_t(n) * m.qkv_rows());
     tile_tokens = m.group() >= 8 ? 2 : 24 / m.group();
     if (one_row) return;
@@ -147,44 +151,89 @@ struct Forward : Work {
   }
   int attend_pieces() const { return by_block(first_unit.back()); }  // long runs: each unit fetches the next
 
+  static constexpr size_t AHEAD = size_t(96) << 10;  // what a core reads in 3 microseconds
+
+  Span ahead(int phase, int lane, int lanes) const override {
+    int next = phase + 1;
+    while (next < phases() && pieces(next) < 2) next++;
+    if (n > 2 || next == phases()) return {};
+    const int of = pieces(next), piece = of * lane / lanes;
+    const auto from = [&](const Matrix& matrix, int block) { return Span{matrix.block(block), AHEAD}; };
+    const auto share_of = [&](const Matrix& matrix, int blocks) { return from(matrix, int(int64_t(blocks) * piece / of)); };
+    if (next == phases() - 1) return share_of(m.head, m.head.blocks());
+    const Layer& l = m.layers[size_t(layer_of(next))];
+    switch ((next - 1) % PER_LAYER) {
+      case QKV: {
+        const int block = qkv_blocks() * piece / of, q = m.q_rows() / LANES, kv = m.kv_rows() / LANES;
+        return block < q ? from(l.q, block) : block < q + kv ? from(l.k, block - q) : from(l.v, block - q - kv);
+      }
+      case PROJ: return share_of(l.proj, m.normed.ld / LANES);
+      case GATE: return share_of(l.gate, m.hidden.ld / LANES);
+      case DOWN: return share_of(l.down, m.normed.ld / LANES);
+      default: return {};
+    }
+  }
+
   template <class F> static void share(int count, int pieces, int piece, F each) {
     for (int i = int(int64_t(count) * piece / pieces), end = int(int64_t(count) * (piece + 1) / pieces); i < end; i++) each(i);
   }
-  template <class F> void each_token(int pieces, int piece, F each) {  // by whole tiles: they share cache lines
-    share(m.x.tiles(), pieces, piece, [&](int tile) {
-      for (int t = tile * m.x.width; t < n && t < (tile + 1) * m.x.width; t++) each(t);
-    });
+  // Runs of blocks whose products fit the scratch memory: the weights of a run are read in one stream.
+  template <class F> void runs(int blocks, int pieces, int piece, F each) {
+    const int end = int(int64_t(blocks) * (piece + 1) / pieces), longest = n < RUN ? RUN / n : 1;
+    for (int i = int(int64_t(blocks) * piece / pieces); i < end; i += longest) each(i, i + longest < end ? i + longest : end);
+  }
+  int token_of(int pieces, int piece) const {  // by whole tiles: they share cache lines
+    const int t = int(int64_t(m.x.tiles()) * piece / pieces) * m.x.width;
+    return t < n ? t : n;
+  }
+  template <class F> void each_token(int pieces, int piece, F each) {
+    for (int t = token_of(pieces, piece), end = token_of(pieces, piece + 1); t < end; t++) each(t);
   }
 
   static bool coded(const Matrix& a) { return a.kind < BF16; }
 
   void run(int phase, int piece) override {
     const int of = pieces(phase), last = m.c.n_layer * PER_LAYER + 1;
-    if (phase == 0) return each_token(of, piece, [&](int t) { embed(t); });
+    if (phase == 0) {
+      each_token(of, piece, [&](int t) { embed(t); });
+      return m.lora.enter_all(m.layers[0].lora.entry[LoraLayer::QKV], m.x, m.layers[0].norm_1.data(), token_of(of, piece), token_of(of, piece + 1));
+    }
     if (phase == last) return final_norm();
     if (phase == last + 1) return share(m.head.blocks(), of, piece, [&](int block) { head(block); });
     const int layer = layer_of(phase);
     const Layer& l = m.layers[size_t(layer)];
     switch ((phase - 1) % PER_LAYER) {
-      case NORM_1: return each_token(of, piece, [&](int t) { norm(t, l.norm_1, coded(l.q) || coded(l.k) || coded(l.v)); });
-      case QKV: return share(qkv_blocks(), of, piece, [&](int block) { qkv(l, block); });
+      case NORM_1: return each_token(of, piece, [&](int t) { norm(t, l.norm_1, coded(l.q) || coded(l.k) || coded(l.v), l.lora.entry[LoraLayer::QKV]); });
+      case QKV: return runs(qkv_blocks(), of, piece, [&](int first, int end) { qkv(l, first, end); });
       case ROTARY: return each_token(of, piece, [&](int t) { write_cache(l, layer, t); });
       case ATTEND:
         if (one_row) return attend_tile(layer, piece);
         return share(first_unit.back(), of, piece, [&](int unit) { attend_unit(layer, unit); });
       case MERGE:
-        return each_token(of, piece, [&](int t) {
+        each_token(of, piece, [&](int t) {
           if (!one_row) merge_units(t);
           if (coded(l.proj)) quantize(m.attended, t);
         });
-      case PROJ: return share(m.normed.ld / LANES, of, piece, [&](int block) { add(l.proj, m.attended, block); });
-      case NORM_2: return each_token(of, piece, [&](int t) { norm(t, l.norm_2, coded(l.gate) || coded(l.up)); });
-      case GATE: return share(m.hidden.ld / LANES, of, piece, [&](int block) { gate(l, block); });
+        m.lora.enter_all(l.lora.entry[LoraLayer::PROJ], m.attended, nullptr, token_of(of, piece), token_of(of, piece + 1));
+        return each_token(of, piece, [&](int t) { m.lora.settle(l.lora.entry[LoraLayer::PROJ], t, 1.f); });
+      case PROJ:
+        runs(m.normed.ld / LANES, of, piece, [&](int first, int end) { add(l.proj, l.lora.proj, m.attended, first, end); });
+        return share(l.lora.entry[LoraLayer::GATE].blocks, of, piece, [&](int block) { m.lora.enter(l.lora.entry[LoraLayer::GATE], block, m.x, l.norm_2.data(), 0, n); });
+      case NORM_2: return each_token(of, piece, [&](int t) { norm(t, l.norm_2, coded(l.gate) || coded(l.up), l.lora.entry[LoraLayer::GATE]); });
+      case GATE:
+        runs(m.hidden.ld / LANES, of, piece, [&](int first, int end) { gate(l, first, end); });
+        return share(l.lora.entry[LoraLayer::DOWN].blocks, of, piece, [&](int block) { m.lora.enter(l.lora.entry[LoraLayer::DOWN], block, m.hidden, nullptr, 0, n); });
       case ROUND:
         return each_token(of, piece, [&](int t) {
           if (coded(l.down)) quantize(m.hidden, t);
+          m.lora.settle(l.lora.entry[LoraLayer::DOWN], t, 1.f);
         });
-      default: return share(m.normed.ld / LANES, of, piece, [&](int block) { add(l.down, m.hidden, block); });
+      default: {
+        const Layer& next = m.layers[size_t(layer + 1 < m.c.n_layer ? layer + 1 : layer)];  // after the last, in vain
+        runs(m.normed.ld / LANES, of, piece, [&](int first, int end) { add(l.down, l.lora.down, m.hidden, first, end); });
+        if (layer + 1 == m.c.n_layer) return;
+        return share(next.lora.entry[LoraLayer::QKV].blocks, of, piece, [&](int block) { m.lora.enter(next.lora.entry[LoraLayer::QKV], block, m.x, next.norm_1.data(), 0, n); });
+      }
     }
   }
 
@@ -193,32 +242,44 @@ struct Forward : Work {
     if (m.c.emb_norm) rms_norm(m.x.column(t), m.norm_e.data(), m.c.n_embd, m.c.eps, m.x.column(t));
   }
 
-  void norm(int t, const std::vector<float>& weight, bool round) {
-    rms_norm(m.x.column(t), weight.data(), m.c.n_embd, m.c.eps, m.normed.column(t));
+  void norm(int t, const std::vector<float>& weight, bool round, const LoraEntry& entry) {
+    const float factor = rms_norm(m.x.column(t), weight.data(), m.c.n_embd, m.c.eps, m.normed.column(t));
     if (round) quantize(m.normed, t);
+    m.lora.settle(entry, t, factor);
   }
 
-  static float* scratch(int columns) {
+  static constexpr int RUN = 64;  // blocks times columns
+  static float* scratch(int products) {
     static thread_local std::vector<float> memory;
-    if (memory.size() < size_t(columns) * LANES * 2 + 16) memory.resize(size_t(columns) * LANES * 2 + 16);
+    if (memory.size() < size_t(products) * LANES + 16) memory.resize(size_t(products) * LANES + 16);
     return (float*)((uintptr_t(memory.data()) + 63) / 64 * 64);
   }
 
-  void qkv(const Layer& l, int block) {
+  void qkv(const Layer& l, int first, int end) {
     const int q_blocks = m.q_rows() / LANES, kv_blocks = m.kv_rows() / LANES;
-    const bool is_q = block < q_blocks, is_k = block < q_blocks + kv_blocks;
-    const int own = is_q ? block : is_k ? block - q_blocks : block - q_blocks - kv_blocks;
-    const std::vector<float>& bias = is_q ? l.bias_q : is_k ? l.bias_k : l.bias_v;
-    float* out = scratch(n);
-    multiply(is_q ? l.q : is_k ? l.k : l.v, own, m.normed, out);
-    for (int t = 0; t < n; t++) {
-      float* to = m.qkv.data() + size_t(t) * m.qkv_rows() + block * LANES;
-      for (int i = 0; i < LANES; i += W) {
-        vf value = load<vf>(out + t * LANES + i);
-        if (!bias.empty()) value += load<vf>(bias.data() + own * LANES + i);
-        store(to + i, value);
+    float* out = scratch((end - first) * n);
+    const auto each = [&](auto work) {  // block of q, k or v: whose, number in it, its products
+      for (int block = first; block < end; block++) {
+        const int which = block < q_blocks ? 0 : block < q_blocks + kv_blocks ? 1 : 2;
+        work(which, which ? (block - q_blocks) % kv_blocks : block, out + size_t(block - first) * n * LANES, block);
       }
-    }
+    };
+    const Matrix* matrices[] = {&l.q, &l.k, &l.v};
+    const LoraExit* sides[] = {&l.lora.q, &l.lora.k, &l.lora.v};
+    const std::vector<float>* biases[] = {&l.bias_q, &l.bias_k, &l.bias_v};
+    each([&](int which, int own, float* products, int) { multiply(*matrices[which], own, m.normed, products); });
+    each([&](int which, int own, float* products, int) { m.lora.leave(*sides[which], own, n, products); });
+    each([&](int which, int own, float* products, int block) {
+      const std::vector<float>& bias = *biases[which];
+      for (int t = 0; t < n; t++) {
+        float* to = m.qkv.data() + size_t(t) * m.qkv_rows() + block * LANES;
+        for (int i = 0; i < LANES; i += W) {
+          vf value = load<vf>(products + t * LANES + i);
+          if (!bias.empty()) value += load<vf>(bias.data() + own * LANES + i);
+          store(to + i, value);
+        }
+      }
+    });
   }
 
   void write_cache(const Layer& l, int layer, int t) {
@@ -331,24 +392,34 @@ struct Forward : Work {
     for (int i = 0; i < queries; i++) finish_head(begin + i / group, head * group + i % group, totals[size_t(i)].sum, values.data() + size_t(i) * padded);
   }
 
-  void add(const Matrix& matrix, const Columns& from, int block) {
-    float* out = scratch(n);
-    multiply(matrix, block, from, out);
-    for (int t = 0; t < n; t++) {
-      float* to = m.x.column(t) + block * LANES;
-      for (int i = 0; i < LANES; i += W) store(to + i, load<vf>(to + i) + load<vf>(out + t * LANES + i));
+  void add(const Matrix& matrix, const LoraExit& side, const Columns& from, int first, int end) {
+    float* out = scratch((end - first) * n);
+    for (int block = first; block < end; block++) multiply(matrix, block, from, out + size_t(block - first) * n * LANES);
+    for (int block = first; block < end; block++, out += n * LANES) {
+      m.lora.leave(side, block, n, out);
+      for (int t = 0; t < n; t++) {
+        float* to = m.x.column(t) + block * LANES;
+        for (int i = 0; i < LANES; i += W) store(to + i, load<vf>(to + i) + load<vf>(out + t * LANES + i));
+      }
     }
   }
 
-  void gate(const Layer& l, int block) {
-    float *a = scratch(n), *b = a + size_t(n) * LANES;
-    multiply(l.gate, block, m.normed, a);
-    multiply(l.up, block, m.normed, b);
-    for (int t = 0; t < n; t++)
-      for (int i = 0; i < LANES; i += W) {
-        const vf x = load<vf>(a + t * LANES + i);
-        store(m.hidden.column(t) + block * LANES + i, x / (vexp(-x) + 1.f) * load<vf>(b + t * LANES + i));
-      }
+  void gate(const Layer& l, int first, int end) {
+    float *out = scratch((end - first) * n * 2), *a = out, *b = out + n * LANES;
+    for (int block = first; block < end; block++, a += 2 * n * LANES, b += 2 * n * LANES) {
+      multiply(l.gate, block, m.normed, a);
+      multiply(l.up, block, m.normed, b);
+    }
+    a = out, b = out + n * LANES;
+    for (int block = first; block < end; block++, a += 2 * n * LANES, b += 2 * n * LANES) {
+      m.lora.leave(l.lora.gate, block, n, a);
+      m.lora.leave(l.lora.up, block, n, b);
+      for (int t = 0; t < n; t++)
+        for (int i = 0; i < LANES; i += W) {
+          const vf x = load<vf>(a + t * LANES + i);
+          store(m.hidden.column(t) + block * LANES + i, x / (vexp(-x) + 1.f) * load<vf>(b + t * LANES + i));
+        }
+    }
   }
 
   // The head decides which token wins, and reading it costs more than multiplying: it gets 16-bit activations.

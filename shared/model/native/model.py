@@ -14,8 +14,9 @@ import torch
 from gguf import GGMLQuantizationType
 from torch import Tensor
 
+from shared.cores import physical_cores
+from shared.model.adapter import Adapter
 from shared.model.config import GPTConfig
-from shared.model.device import physical_cores
 from shared.model.gguf_file import GgufFile
 from shared.model.gguf_model import ROPE_FACTORS, akane_name
 from shared.model.kv_cache import KVCache
@@ -25,6 +26,8 @@ from shared.model.rotary import RotaryEmbedding
 
 MAX_COLUMNS = 192
 """Tokens of a prompt that pass through the layers together: what they need stays in the core's own cache."""
+
+NO_MEMORY = "the native engine got no memory for this batch"
 
 _TOP_SLOTS = {
     "transformer.wte.weight": 0,
@@ -175,6 +178,33 @@ class NativeModel:
         if failed:
             raise NativeUnavailableError("the native engine got no memory for the weights")
 
+    def set_adapter(self, adapter: Adapter | None) -> None:
+        """As `GPT.set_adapter`, in bfloat16. Raises MemoryError: then nothing has changed."""
+        if adapter is None:
+            self._library.akane_adapter_clear(self._handle)
+            return
+        layers = []
+        for name, a, b in adapter.pairs():
+            _, _, number, leaf = name.split(".", 3)
+            halves = [one.bfloat16().contiguous().view(torch.int16).numpy() for one in (a, b)]
+            layers.append((int(number), _LAYER_SLOTS[f"{leaf}.weight"], *halves))
+        layers.sort(key=lambda layer: layer[:2])
+        numbers, slots = (np.array([layer[index] for layer in layers], np.int32) for index in (0, 1))
+        matrices = (
+            (ctypes.c_void_p * len(layers))(*(layer[i].ctypes.data for layer in layers)) for i in (2, 3)
+        )
+        failed = self._library.akane_adapter_set(
+            self._handle,
+            len(layers),
+            slots.ctypes.data,
+            numbers.ctypes.data,
+            adapter.info.rank,
+            adapter.info.scale,
+            *matrices,
+        )
+        if failed:
+            raise MemoryError("the native engine got no memory for the adapter")
+
     def new_cache(self, batch: int = 1, max_seq_len: int | None = None) -> NativeCache:
         """A cache of this model's shape."""
         return NativeCache(self.config, batch, max_seq_len)
@@ -192,61 +222,77 @@ class NativeModel:
             if length > self.config.block_size:
                 raise ValueError(f"{length} tokens do not fit the context of {self.config.block_size}")
             cache = self.new_cache(batch, length)
-        assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
         rows = range(batch) if rows is None else rows
-        if len(rows) != batch or len(set(rows)) != batch:
-            raise ValueError(f"{batch} sequences need as many different cache rows, not {list(rows)}")
-        cache.require_room(rows, length)
-        ids = np.ascontiguousarray(tokens.numpy(), np.int32)
-        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocab_size:
-            raise ValueError(f"a token id lies outside the vocabulary of {self.config.vocab_size}")
-        self._need_rotary(max(cache.lengths[row] for row in rows) + length)
-        logits = torch.empty((batch, 1 if last_only else length, self.config.vocab_size))
+        ids = tokens.tolist()
         if length == 1:
-            starts = np.array([cache.lengths[row] for row in rows], np.int32)
-            self._forward(cache, ids[:, 0], np.array(rows, np.int32), starts, range(batch), logits)
-        else:
-            for index, row in enumerate(rows):
-                self._sequence(cache, ids[index], row, logits[index], last_only)
+            return self.decode(cache, rows, [token for (token,) in ids])[:, None]
+        cache = self._checked(cache, rows, ids)
+        logits = torch.empty((batch, 1 if last_only else length, self.config.vocab_size))
+        for index, row in enumerate(rows):
+            self._sequence(cache, ids[index], row, logits[index], last_only)
         cache.advance(rows, length)
         return logits
 
+    def decode(self, cache: KVCache, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
+        """One token more in each of `rows`: logits (B, vocab_size).
+
+        Plain numbers, no tensors: the weights push everything else out of the processor's caches, and then
+        each of PyTorch's operators costs tens of microseconds.
+        """
+        cache = self._checked(cache, rows, [[token] for token in tokens])
+        logits = torch.empty((len(tokens), self.config.vocab_size))
+        starts = [cache.lengths[row] for row in rows]
+        self._forward(cache, tokens, rows, starts, range(len(tokens)), logits)
+        cache.advance(rows, 1)
+        return logits
+
+    def _checked(self, cache: KVCache, rows: Sequence[int], ids: list[list[int]]) -> NativeCache:
+        """Raise what `__call__` raises before anything is written; make the rotary tables long enough."""
+        assert isinstance(cache, NativeCache), "the native engine needs a cache of its own"
+        if len(rows) != len(ids) or len(set(rows)) != len(ids):
+            raise ValueError(f"{len(ids)} sequences need as many different cache rows, not {list(rows)}")
+        length = len(ids[0])
+        cache.require_room(rows, length)
+        if not all(0 <= token < self.config.vocab_size for row in ids for token in row):
+            raise ValueError(f"a token id lies outside the vocabulary of {self.config.vocab_size}")
+        self._need_rotary(max(cache.lengths[row] for row in rows) + length)
+        return cache
+
     def _sequence(
-        self, cache: NativeCache, ids: np.ndarray, row: int, logits: Tensor, last_only: bool
+        self, cache: NativeCache, ids: list[int], row: int, logits: Tensor, last_only: bool
     ) -> None:
         for begin in range(0, len(ids), MAX_COLUMNS):
             part = ids[begin : begin + MAX_COLUMNS]
-            positions = np.arange(begin, begin + len(part), dtype=np.int32) + np.int32(cache.lengths[row])
+            start = begin + cache.lengths[row]
             wanted: Sequence[int] = range(len(part))
             out = logits[begin : begin + len(part)]
             if last_only:
                 wanted = (len(part) - 1,) if begin + len(part) == len(ids) else ()
                 out = logits
-            self._forward(cache, part, np.full(len(part), row, np.int32), positions, wanted, out)
+            self._forward(cache, part, [row] * len(part), range(start, start + len(part)), wanted, out)
 
     def _forward(
         self,
         cache: NativeCache,
-        tokens: np.ndarray,
-        rows: np.ndarray,
-        positions: np.ndarray,
+        tokens: Sequence[int],
+        rows: Sequence[int],
+        positions: Sequence[int],
         wanted: Sequence[int],
         logits: Tensor,
     ) -> None:
-        tokens, columns = np.ascontiguousarray(tokens), np.array(wanted, np.int32)
         failed = self._library.akane_forward(
             self._handle,
-            ctypes.byref(cache.view),
+            cache.view,
             len(tokens),
-            tokens.ctypes.data,
-            rows.ctypes.data,
-            positions.ctypes.data,
-            len(columns),
-            columns.ctypes.data,
+            _int32(tokens),
+            _int32(rows),
+            _int32(positions),
+            len(wanted),
+            _int32(wanted),
             logits.data_ptr(),
         )
         if failed:
-            raise MemoryError("the native engine got no memory for this batch")
+            raise MemoryError(NO_MEMORY)
 
     def _need_rotary(self, positions: int) -> None:
         """Make the rotary tables reach `positions`; a long context is only paid for when it is used."""
@@ -274,17 +320,8 @@ def wanted_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "emb_norm.weight", (width,)
     if not config.tied_head:
         yield "lm_head.weight", (config.vocab_size, width)
-    leaves: dict[str, tuple[int, ...]] = {
-        "ln_1.weight": (width,),
-        "ln_2.weight": (width,),
-        "attn.c_q.weight": (query, width),
-        "attn.c_k.weight": (kv, width),
-        "attn.c_v.weight": (kv, width),
-        "attn.c_proj.weight": (width, query),
-        "mlp.w1.weight": (config.hidden_size, width),
-        "mlp.w2.weight": (config.hidden_size, width),
-        "mlp.c_proj.weight": (width, config.hidden_size),
-    }
+    leaves: dict[str, tuple[int, ...]] = {"ln_1.weight": (width,), "ln_2.weight": (width,)}
+    leaves |= {f"{name}.weight": shape for name, shape in config.linear_shapes.items()}
     if config.qkv_bias:
         leaves |= {"attn.c_q.bias": (query,), "attn.c_k.bias": (kv,), "attn.c_v.bias": (kv,)}
     if config.qk_norm != "none":
@@ -292,6 +329,10 @@ def wanted_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
     for layer in range(config.n_layer):
         for leaf, shape in leaves.items():
             yield f"transformer.h.{layer}.{leaf}", shape
+
+
+def _int32(values: Sequence[int]) -> ctypes.Array[ctypes.c_int32]:
+    return (ctypes.c_int32 * len(values))(*values)
 
 
 def _raw(file: GgufFile, name: str) -> RawTensor:
@@ -323,6 +364,11 @@ def _signatures(library: ctypes.CDLL) -> ctypes.CDLL:
             whole,
             (pointer, ctypes.POINTER(CacheView), whole, pointer, pointer, pointer, whole, pointer, pointer),
         ),
+        "akane_adapter_set": (
+            whole,
+            (pointer, whole, pointer, pointer, whole, ctypes.c_float, pointer, pointer),
+        ),
+        "akane_adapter_clear": (None, (pointer,)),
         "akane_unpacked": (None, (pointer, whole, whole, whole, pointer)),
     }
     for name, (result, arguments) in table.items():
