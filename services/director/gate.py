@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from services.director import phrases
 from services.director.blocklist import Blocklist
-from services.director.persona import Persona
+from shared.persona import Persona
 
 LOOP_WORDS = 5
 """As many words in a row, said twice in one reply, are a loop."""

@@ -88,6 +88,13 @@ class PresenceChanged:
 
 
 @dataclass(frozen=True)
+class AdapterChanged:
+    """The model runs with an adapter, or without one again."""
+
+    has_adapter: bool
+
+
+@dataclass(frozen=True)
 class Died:
     """The session of the model or the voice that had our work is gone."""
 
@@ -119,6 +126,7 @@ Input = (
     | Answered
     | Replayed
     | PresenceChanged
+    | AdapterChanged
     | Died
     | Resumed
     | Tick

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from services.director.persona import Persona, as_line
 from shared.commands import ChatTurn
 from shared.events import ChatMessage, ChatRetracted
-from shared.sanitize import clean_name, clean_text
+from shared.persona import Persona, cleaned_line
+from shared.sanitize import clean_name
 
-PROMPT_CHARS = 600
-"""Of one viewer's message; more would push everything else out of a small model's context."""
 RECENT_REPLIES = 20
 """Her last replies, kept for the gate: a small model falls into saying the same thing again and again."""
 
@@ -37,6 +35,12 @@ class Memory:
         self._exchanges: list[Exchange] = []
         self._replies: deque[str] = deque(maxlen=RECENT_REPLIES)
         self._pinned = persona.pinned()
+
+    def use_adapter(self, has_adapter: bool) -> bool:
+        """The model has an adapter from now on, or none; True when the head of the prompt changed with it."""
+        before = self._pinned
+        self._pinned = self._persona.pinned(examples=not has_adapter or self._persona.examples_with_adapter)
+        return self._pinned != before
 
     @property
     def n_pinned(self) -> int:
@@ -75,7 +79,7 @@ class Memory:
         return dropped
 
     def authors(self) -> set[str]:
-        """Names that stand in the prompt, of the examples and of past exchanges, in lower case."""
+        """Names that may stand in the prompt, of the examples and of past exchanges, in lower case."""
         past = (clean_name(exchange.message.author) for exchange in self._exchanges)
         named = {name.casefold() for name in (*past, *(example.author for example in self._persona.example))}
         return named - {"you"}
@@ -95,4 +99,4 @@ def covers(retracted: ChatRetracted, message: ChatMessage) -> bool:
 
 
 def _line(message: ChatMessage) -> str:
-    return as_line(clean_name(message.author), clean_text(message.text, PROMPT_CHARS))
+    return cleaned_line(message.author, message.text)

@@ -10,6 +10,7 @@ from typing import Literal
 from services.director.blocklist import load_blocklist
 from services.director.gate import Gate, Scene
 from services.director.inputs import (
+    AdapterChanged,
     Answered,
     Arrived,
     Died,
@@ -24,7 +25,6 @@ from services.director.inputs import (
     Tick,
 )
 from services.director.memory import Memory
-from services.director.persona import load_persona, persona_path
 from services.director.presence import Presences
 from services.director.turns import Turns
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
@@ -37,6 +37,7 @@ from shared.events import (
     Event,
     Finished,
     Health,
+    LlmStats,
     Mood,
     Processes,
     Progress,
@@ -44,6 +45,7 @@ from shared.events import (
     Token,
     TurnState,
 )
+from shared.persona import load_persona, persona_path
 from shared.service import Finding, Service, StartError
 from shared.wire import HOST
 
@@ -66,6 +68,7 @@ class Director(Service):
         "chat.retracted",
         "llm.token",
         "llm.finished",
+        "llm.stats",
         "speech.progress",
         "speech.finished",
         "turn.state",
@@ -114,6 +117,9 @@ class Director(Service):
         elif isinstance(payload, Health):
             self._presences.beat(message.source, message.session, payload)
             self._note_presence(message.source)
+        elif isinstance(payload, LlmStats):
+            if message.source == "llm":
+                self._do(AdapterChanged(bool(payload.adapter)))
         elif isinstance(payload, Processes):
             self._presences.list(payload)
             for service in _SERVICES:

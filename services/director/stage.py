@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from services.director.gate import Gate
 from services.director.inputs import Effect, Presence
 from services.director.memory import Memory
-from services.director.persona import Persona
 from shared.commands import Command
 from shared.events import Event, TurnPhase
+from shared.persona import Persona
 
 if TYPE_CHECKING:
     from services.director.turn import Turn

@@ -12,6 +12,7 @@ from typing import Any
 from services.director import drawing, voicing
 from services.director.gate import Gate
 from services.director.inputs import (
+    AdapterChanged,
     Answered,
     Arrived,
     Died,
@@ -68,6 +69,7 @@ class Turns:
             Finished: self._finished,
             Answered: self._answered,
             PresenceChanged: self._presence,
+            AdapterChanged: self._adapter,
             Died: self._died,
             Resumed: self._resumed,
             Tick: self._tick,
@@ -163,6 +165,10 @@ class Turns:
             self._warm_generation = None
         self._if_turn(drawing.on_answer, answer)
         self._if_turn(voicing.on_answer, answer)
+
+    def _adapter(self, change: AdapterChanged) -> None:
+        if self.stage.memory.use_adapter(change.has_adapter):
+            self._needs_warming = True
 
     def _presence(self, change: PresenceChanged) -> None:
         stage = self.stage

@@ -58,6 +58,10 @@ class ChatTemplate:
         self._sandbox = Sandbox(helpers)
         self._names = {"bos_token": bos_token, "eos_token": eos_token}
         self._turns = dict(turns) if turns is not None else None
+        self.described: dict[str, Any] = {**self._names, "chat_template": source}
+        """What a checkpoint needs to hold so that its template is this one."""
+        if turns is not None:
+            self.described = {**self._names, "turn_tokens": dict(turns)}
         end = self._turns["end"] if self._turns is not None else ""
         self.stop_strings: tuple[str, ...] = (end,) if end and end not in tokenizer.specials else ()
         """Texts that end a reply, for models whose turns do not end with a special token."""

@@ -1,8 +1,9 @@
 """Akane's own checkpoints: one safetensors file whose metadata (or a .json beside it) holds the config.
 
 The config is a JSON object with the fields of GPTConfig and, optionally, `tokenizer` (`{"kind": "gpt2"}`, the
-default, or `{"kind": "bytes", "specials": […]}`), `turn_tokens` (texts that open a `system`, `user` and
-`assistant` turn and `end` one) and `chat_template` (Jinja).
+default, `{"kind": "bytes", "specials": […]}`, or all of another one, see `shared.model.saved_tokenizer`),
+`turn_tokens` (texts that open a `system`, `user` and `assistant` turn and `end` one) and `chat_template`
+(Jinja), with the `bos_token` and `eos_token` that it names.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from shared.model.chat_template import PLAIN_TURNS, ChatTemplate, choose_templat
 from shared.model.config import GPTConfig
 from shared.model.errors import ModelError
 from shared.model.json_file import parse_json, read_json
+from shared.model.saved_tokenizer import KIND, described_tokenizer
 from shared.model.tokenizer import Tokenizer, byte_tokenizer
 from shared.model.vocabularies import gpt2_tokenizer
 
-EXTRA_KEYS = ("tokenizer", "turn_tokens", "chat_template")
+EXTRA_KEYS = ("tokenizer", "turn_tokens", "chat_template", "bos_token", "eos_token")
 Tensors = Iterator[tuple[str, torch.Tensor]]
 
 
@@ -104,6 +106,8 @@ def checkpoint_tokenizer(extra: Mapping[str, Any]) -> Tokenizer:
     kind = described.get("kind") if isinstance(described, dict) else None
     if kind == "gpt2":
         return gpt2_tokenizer()
+    if kind == KIND:
+        return described_tokenizer(described)
     specials = described.get("specials", []) if kind == "bytes" else None
     if (
         not isinstance(specials, list)
@@ -111,7 +115,7 @@ def checkpoint_tokenizer(extra: Mapping[str, Any]) -> Tokenizer:
         or len(set(specials)) != len(specials)
     ):
         raise ModelError(
-            "The checkpoint's config needs a tokenizer of kind gpt2 or bytes, with a list of specials."
+            "The checkpoint's config needs a tokenizer of kind gpt2, bpe or bytes, with its specials."
         )
     return byte_tokenizer(specials)
 
@@ -119,6 +123,9 @@ def checkpoint_tokenizer(extra: Mapping[str, Any]) -> Tokenizer:
 def checkpoint_template(extra: Mapping[str, Any], tokenizer: Tokenizer) -> ChatTemplate:
     """The config's turn tokens or Jinja, or what suits the tokenizer. Raises ModelError."""
     source, turns = extra.get("chat_template"), extra.get("turn_tokens")
+    bos, eos = extra.get("bos_token", ""), extra.get("eos_token", "")
+    if not isinstance(bos, str) or not isinstance(eos, str):
+        raise ModelError("The checkpoint's bos_token and eos_token are not texts.")
     if turns is not None:
         if (
             not isinstance(turns, dict)
@@ -127,7 +134,7 @@ def checkpoint_template(extra: Mapping[str, Any], tokenizer: Tokenizer) -> ChatT
             or not turns["end"]
         ):
             raise ModelError(f"The checkpoint's turn_tokens need a text each for {', '.join(PLAIN_TURNS)}.")
-        return ChatTemplate(tokenizer, turns=turns)
+        return ChatTemplate(tokenizer, turns=turns, bos_token=bos)
     if source is not None and not isinstance(source, str):
         raise ModelError("The checkpoint's chat_template is not a text.")
-    return choose_template(tokenizer, source)
+    return choose_template(tokenizer, source, bos_token=bos, eos_token=eos)

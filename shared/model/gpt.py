@@ -66,19 +66,8 @@ class Attention(nn.Module):
             q, k = self.q_norm(q), self.k_norm(k)
         if step.cache is not None:
             k, v = step.cache.write(self.layer, step.rows, k, v)
-        y = self._attend(q, k, v, step)
+        y = step.attend(q, k, v)
         return self.c_proj(y.transpose(1, 2).reshape(batch, length, -1))
-
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
-        if q.shape[2] == 1:
-            # One position: heads that share a key head become its query positions, so nothing is repeated.
-            batch, _, _, size = q.shape
-            grouped = q.reshape(batch, self.n_kv_head, -1, size)
-            y = F.scaled_dot_product_attention(grouped, k, v, attn_mask=step.mask)
-            return y.reshape(batch, self.n_head, 1, size)
-        return F.scaled_dot_product_attention(
-            q, k, v, attn_mask=step.mask, is_causal=step.mask is None, enable_gqa=True
-        )
 
 
 class MLP(nn.Module):
@@ -134,6 +123,16 @@ class Step:
         self.cache, self.rows = cache, rows
         self.cos, self.sin = rotary.rows(starts, length)
         self.mask = offset_mask(starts, length, self.cos.device)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """What q (B, n_head, T, head_size) reads from k and v (B, n_kv_head, longest, head_size); like q."""
+        if q.shape[2] == 1:
+            # One position: heads that share a key head become its query positions, so nothing is repeated.
+            grouped = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
+            return F.scaled_dot_product_attention(grouped, k, v, attn_mask=self.mask).reshape(q.shape)
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=self.mask, is_causal=self.mask is None, enable_gqa=True
+        )
 
 
 def offset_mask(starts: Sequence[int], length: int, device: torch.device) -> Tensor | None:

@@ -61,7 +61,7 @@ class Tokenizer:
         ends: Iterable[int] = (),
     ) -> None:
         """`decode_only` tokens are never produced; `visible` specials have text; `ends` adds to `end_ids`."""
-        others = dict(decode_only or {})
+        self.decode_only = others = dict(decode_only or {})
         ids = [*ranks.values(), *specials.values(), *others.values()]
         if not ids or len(set(ids)) != len(ids) or min(ids) < 0:
             raise ModelError("The model's vocabulary gives one id to two tokens: take another file.")
@@ -76,7 +76,7 @@ class Tokenizer:
             self._bytes[specials[name]] = name.encode("utf-8", "replace")
         known = [specials[name] for name in END_NAMES + START_NAMES if name in specials]
         self.end_ids = frozenset([*known, *ends])
-        self._pre = pre
+        self.pre = pre
         self._absent = bytes(byte for byte in range(256) if bytes([byte]) not in ranks)
         # tiktoken wants a rank for every byte; those above the vocabulary are filtered out again.
         filler = {bytes([byte]): self.vocab_size + byte for byte in self._absent}
@@ -87,7 +87,7 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, in which a special token's name is text like any other."""
         text = text.encode("utf-8", "replace").decode("utf-8")
-        if self._pre.nfc:
+        if self.pre.nfc:
             text = unicodedata.normalize("NFC", text)
         if not self._absent or not _has_any(text.encode(), self._absent):
             return self._encoding.encode_ordinary(text)
@@ -97,7 +97,7 @@ class Tokenizer:
 
     def _pieces(self, text: str) -> Iterable[bytes]:
         """Pieces without the bytes that have no token: what is left of a piece merges across the gap."""
-        for match in regex.finditer(self._pre.pattern, text):
+        for match in regex.finditer(self.pre.pattern, text):
             piece = match.group().encode().translate(None, self._absent)
             if piece:
                 yield piece

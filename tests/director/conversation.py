@@ -9,11 +9,11 @@ from services.director.blocklist import load_blocklist
 from services.director.gate import Gate
 from services.director.inputs import Answered, Arrived, Heard, Input, PresenceChanged, Resumed, Tick
 from services.director.memory import Memory
-from services.director.persona import load_persona
 from services.director.turns import Turns
 from shared.clock import FakeClock
 from shared.commands import Command, Generate, Speak
 from shared.events import ChatMessage, Finished, Progress, SpeechFinished, Token, TurnState
+from shared.persona import load_persona
 
 PERSONA = load_persona("akane")
 BLOCKLIST = load_blocklist()

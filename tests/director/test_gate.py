@@ -6,7 +6,7 @@ import pytest
 
 from services.director.blocklist import load_blocklist
 from services.director.gate import Gate, Scene
-from services.director.persona import load_persona
+from shared.persona import load_persona
 
 SCENE = Scene(asked="what do you like?", names=frozenset({"Sam", "pixel_witch"}))
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from services.director.memory import PROMPT_CHARS, Memory
+from services.director.memory import Memory
 from services.director.mood import mood_of, take_tags
-from services.director.persona import load_persona
 from services.director.presence import Presences
 from shared.config import ConfigError
 from shared.events import ChatMessage, ChatRetracted, Health, Processes, ProcessInfo
+from shared.persona import PROMPT_CHARS, load_persona
 
 PERSONA = load_persona("akane")
 
@@ -22,6 +22,22 @@ def message(number: int, author: str = "Sam", text: str = "hi", channel: str = "
 
 def said_by_her(memory: Memory) -> list[str]:
     return [turn.content for turn in memory.prompt()[memory.n_pinned :] if turn.role == "assistant"]
+
+
+def test_examples_are_left_out_for_a_model_that_has_learned_her() -> None:
+    taught = PERSONA.model_copy(update={"examples_with_adapter": False})
+    memory = Memory(taught, limit=4)
+    whole = memory.prompt()
+    assert len(whole) == 1 + 2 * len(PERSONA.example)
+    assert memory.use_adapter(True)
+    assert memory.prompt() == whole[:1]
+    assert memory.n_pinned == 1
+    assert not memory.use_adapter(True)
+    assert memory.use_adapter(False)
+    assert memory.prompt() == whole
+    asked_for = Memory(PERSONA.model_copy(update={"examples_with_adapter": True}), limit=4)
+    assert not asked_for.use_adapter(True)
+    assert asked_for.prompt() == whole
 
 
 def test_prompt_grows_at_its_end_only_until_half_is_dropped() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ONLY_IN = {
     "zmq": ("shared/bus.py", "shared/broker.py"),
-    "torch": ("shared/model/", "services/llm/"),
+    "torch": ("shared/model/", "services/llm/", "training/"),
     "textual": ("services/dashboard/",),
     "starlette": ("services/api/",),
     "uvicorn": ("services/api/",),
@@ -18,7 +18,7 @@ ONLY_IN = {
 
 def imports() -> list[tuple[str, str]]:
     found = []
-    for folder in ("shared", "services"):
+    for folder in ("shared", "services", "training"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 names = []
@@ -40,6 +40,12 @@ def test_a_service_imports_only_itself() -> None:
     for path, name in imports():
         if path.startswith("services/") and name.startswith("services."):
             assert name.split(".")[1] == path.split("/")[1], f"{path} imports {name}"
+
+
+def test_training_imports_no_service() -> None:
+    assert [
+        row for row in imports() if row[0].startswith("training/") and row[1].split(".")[0] == "services"
+    ] == []
 
 
 def test_sockets_tensors_and_screens_stay_in_their_rooms() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.persona import DATA, UNSEEN, load_questions
-from benchmarks.persona_rules import RULES, Answer, Question, broken
+from training.reply_rules import Answer, Question, broken
 
 ASKED = Question(author="Sam", text="how are you?")
 GOOD = (
@@ -64,4 +64,9 @@ def test_the_questions_are_thirty_and_none_is_tuned_with() -> None:
     assert len(unseen) == len(dev) == 30
     assert not {question.text.lower() for question in unseen} & {question.text.lower() for question in dev}
     assert sum(question.asks_who for question in unseen) >= 3
-    assert len(RULES) == 11
+
+
+def test_a_reply_to_the_point_holds_one_of_its_words() -> None:
+    asked = Question(author="Sam", text="are you human?", keywords=(" ai", "vtuber"))
+    assert broken(asked, Answer("AI through and through, Sam!", "stop")) == []
+    assert broken(asked, Answer("I said it again and again, Sam!", "stop")) == ["to_the_point"]

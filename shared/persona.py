@@ -8,8 +8,13 @@ from pydantic import Field
 
 from shared.commands import ChatTurn
 from shared.config import ROOT, ConfigError, Section, load_toml, validate
+from shared.sanitize import clean_name, clean_text
 
 PERSONAS = ROOT / "configs" / "personas"
+TAGS_WANTED = "You begin each sentence with your mood in square brackets, like [happy]."
+"""Last line of the instructions for a model that has learned to write mood tags."""
+PROMPT_CHARS = 600
+"""Of one viewer's message; more would push everything else out of a small model's context."""
 
 
 class Sampling(Section):
@@ -46,12 +51,15 @@ class Persona(Section):
     forbidden: list[str] = []
     """Phrases that she never says, beside those that no persona may say."""
     sampling: Sampling = Sampling()
+    examples_with_adapter: bool = True
+    """Whether a model with an adapter gets the worked examples too; one that has learned her needs none."""
     example: list[Example] = []
 
-    def pinned(self) -> list[ChatTurn]:
-        """The head of every prompt: instructions, then the examples as past turns."""
-        turns = [ChatTurn(role="system", content=self.system.strip())]
-        for example in self.example:
+    def pinned(self, memory: str = "", examples: bool = True, tags: bool = False) -> list[ChatTurn]:
+        """The head of every prompt: instructions and what she remembers, then the examples as past turns."""
+        system = self.system.strip() + (f"\n{TAGS_WANTED}" if tags else "")
+        turns = [ChatTurn(role="system", content=with_memory(system, memory))]
+        for example in self.example if examples else ():
             turns.append(ChatTurn(role="user", content=as_line(example.author, example.says)))
             turns.append(ChatTurn(role="assistant", content=example.reply))
         return turns
@@ -60,6 +68,16 @@ class Persona(Section):
 def as_line(author: str, text: str) -> str:
     """How a viewer's message stands in the prompt: with the name, unless it is the person at the keyboard."""
     return text if author == "you" else f"{author}: {text}"
+
+
+def cleaned_line(author: str, text: str) -> str:
+    """`as_line` of a name and a text that may be hostile."""
+    return as_line(clean_name(author), clean_text(text, PROMPT_CHARS))
+
+
+def with_memory(system: str, memory: str) -> str:
+    """The instructions, and what she knows of these viewers from earlier days as their last line."""
+    return f"{system}\nYou remember: {memory}" if memory else system
 
 
 def persona_path(name: str) -> Path:

@@ -14,7 +14,7 @@ MAX_SENTENCES = 3
 MAX_SENTENCE_WORDS = 35
 MAX_WORDS = 70
 
-_LISTS = load_toml(Path(__file__).with_name("data") / "persona_words.toml")
+_LISTS = load_toml(Path(__file__).with_name("data") / "reply_words.toml")
 
 _GREETING = re.compile(
     r"\b(?:Hi|Hey|Hello|Thanks|Thank you|Welcome|Bye|Goodbye|Night|Morning),? (?:there, )?"
@@ -53,6 +53,10 @@ class Question:
     author: str
     text: str
     asks_who: bool = False
+    others: str = ""
+    """Whatever else she has been told: names and words in it may be said."""
+    keywords: tuple[str, ...] = ()
+    """A sensible answer holds one of them, where there are any."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def in_english(question: Question, answer: Answer) -> bool:
 
 def no_invented_viewer(question: Question, answer: Answer) -> bool:
     """Nobody is spoken to or named who was not there."""
-    there = f"{question.author} {question.text} {NAME}".lower()
+    there = f"{question.author} {question.text} {question.others} {NAME}".lower()
     spoken_to = [*_GREETING.findall(answer.text), *_CLOSING.findall(answer.text)]
     named = [word for word in re.findall(r"\b[A-Z][a-z]+\b", answer.text) if word in _LISTS["first_names"]]
     return all(word.lower() in there or word in _NO_NAME for word in [*spoken_to, *named])
@@ -155,6 +159,12 @@ def says_who(question: Question, answer: Answer) -> bool:
     return not question.asks_who or NAME in answer.text
 
 
+def to_the_point(question: Question, answer: Answer) -> bool:
+    """Holds one of the words that a sensible answer needs."""
+    text = " " + answer.text.lower().replace("’", "'")
+    return not question.keywords or any(word in text for word in question.keywords)
+
+
 def ends_whole(question: Question, answer: Answer) -> bool:
     """The last sentence is complete."""
     return bool(re.search(r"[.!?…~♪][\"')\]]*\W*$", answer.text))
@@ -164,7 +174,7 @@ RULES: dict[str, Callable[[Question, Answer], bool]] = {
     rule.__name__: rule
     for rule in (
         answered, own_name, own_person, says_who, short, ends_whole, no_assistant, no_loop,
-        no_invented_viewer, no_leak, in_english,
+        no_invented_viewer, no_leak, in_english, to_the_point,
     )
 }  # fmt: skip
 """Every rule by the name under which its share is printed."""

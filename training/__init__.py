@@ -1,0 +1,1 @@
+"""Fine-tuning and pre-training of Akane's GPT: torch and `shared`, no service."""

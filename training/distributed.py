@@ -1,0 +1,87 @@
+"""One process or many (torchrun): who am I, and sums over all of us."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from shared.model.device import pick_device
+from shared.model.errors import ModelError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all of the run."""
+
+    rank: int = 0
+    size: int = 1
+    device: str = "cpu"
+    """Where this process computes."""
+
+    @property
+    def leads(self) -> bool:
+        """Rank 0 alone writes files and talks to people."""
+        return self.rank == 0
+
+    def total(self, value: float) -> float:
+        """`value` of all ranks added."""
+        return float(self.sum(torch.tensor(value, dtype=torch.float32, device=self.device)))
+
+    def sum(self, value: Tensor) -> Tensor:
+        """`value` of all ranks added, in place; the same on each."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def wait(self) -> None:
+        """Until every rank is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[World]:
+    """The world that torchrun describes in the environment, else one of a single process.
+
+    `device` is that of `pick_device`; of several GPUs each process takes its own. Raises ModelError.
+    """
+    size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    try:
+        where = str(pick_device(f"cuda:{local}" if size > 1 and _on_gpu(device) else device))
+    except ValueError as error:
+        raise ModelError(f"The model cannot be trained here: {error}.") from None
+    if size == 1:
+        yield World(device=where)
+        return
+    world = World(int(os.environ["RANK"]), size, where)
+    on_gpu = where.startswith("cuda")
+    if on_gpu:
+        torch.cuda.set_device(where)
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield world
+    finally:
+        dist.destroy_process_group()
+
+
+def _on_gpu(device: str) -> bool:
+    return device == "cuda" or (device == "auto" and torch.cuda.is_available())
+
+
+def sum_gradients(world: World, parameters: Iterable[nn.Parameter]) -> None:
+    """Add the gradients of all ranks in one message; a rank that had nothing to do counts as zero."""
+    if world.size == 1:
+        return
+    members = list(parameters)
+    for member in members:
+        if member.grad is None:
+            member.grad = torch.zeros_like(member)
+    flat = world.sum(torch.cat([member.grad.flatten() for member in members if member.grad is not None]))
+    for member, part in zip(members, flat.split([member.numel() for member in members]), strict=True):
+        member.grad = part.view_as(member)

@@ -1,0 +1,11 @@
+"""The one exception of training."""
+
+from __future__ import annotations
+
+
+class TrainingError(Exception):
+    """One clear sentence: what is wrong with the data, the arguments or the run, and what to do about it."""
+
+
+class Diverged(TrainingError):
+    """The loss stopped being a number: the run broke, its arguments were in order."""

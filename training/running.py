@@ -1,0 +1,214 @@
+"""What every program that trains has in common: arguments, the model, a run out of its parts, the result."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from shared.config import ConfigError, Section
+from shared.model.adapter import NAME, Adapter, AdapterInfo, save_adapter
+from shared.model.device import pick_dtype, set_threads
+from shared.model.errors import ModelError
+from shared.model.gpt import GPT
+from shared.model.loading import LoadedModel, load_model
+from shared.model.progress import terminal_progress
+from training.allocator import keep_freed_memory
+from training.checkpoints import newest, read_tensors
+from training.distributed import World
+from training.errors import Diverged, TrainingError
+from training.loop import Run, State, fit, measured, resume
+from training.lora import load_values
+from training.optimiser import cosine_rate, make_optimiser
+from training.progress import CsvLog, Display
+
+Batch = TypeVar("Batch")
+
+
+class RunArguments(Section):
+    """One run of any kind of training."""
+
+    model: str = Field("smollm2-135m", description="preset, hub name or path of the model to teach")
+    persona: str = Field("akane", description="persona whose instructions head the dialogues")
+    heldout: list[str] = Field([], description="files to judge by; without them, some of the data")
+    heldout_share: float = Field(0.05, gt=0, lt=1, description="of the data, where no --heldout is given")
+    out: str = Field("runs/finetune", description="folder of the run: log, checkpoint, result")
+    name: str = Field("akane", pattern=NAME.pattern, description="of the adapter or checkpoint that is made")
+    resume: bool = Field(False, description="go on with the run in --out")
+    lr: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps until the peak")
+    floor: float = Field(0.1, ge=0, le=1, description="share of the peak that is left at the end")
+    weight_decay: float = Field(0.0, ge=0, description="of matrices, by AdamW")
+    clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    epochs: float = Field(4.0, gt=0, le=1000, description="passes over the data")
+    batch: int = Field(32, ge=1, description="dialogues or pairs a step, of all processes together")
+    row_tokens: int = Field(2048, ge=64, description="tokens at once: fewer take less memory")
+    max_tokens: int = Field(1024, ge=16, description="longest dialogue; longer ones are left out")
+    evaluate_every: int = Field(25, ge=1, description="steps between evaluations, each with a checkpoint")
+    patience: int = Field(4, ge=0, description="evaluations without gain until the run ends; 0: never")
+    samples: int = Field(2, ge=0, description="replies shown at each evaluation")
+    checkpointing: bool = Field(False, description="recompute activations: less memory, a third slower")
+    seed: int = Field(0, ge=0, lt=2**31, description="of order, heads and first weights")
+    device: str = Field("auto", description="auto, cuda, mps or cpu")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="that is computed in")
+    threads: int = Field(0, ge=0, description="of the CPU; 0 takes the physical cores")
+
+
+FREE = {"out", "resume", "samples", "device", "threads"}
+"""What may change when a run is taken up again; files may move too, of them the content counts."""
+
+
+def guarded(job: Callable[[], int], stopped: str) -> int:
+    """The job's exit status; 2 and one sentence for wrong arguments or data, 1 for a run that broke.
+
+    Ctrl-C is 130, and says what `stopped` says.
+    """
+    try:
+        return job()
+    except (ConfigError, ModelError, TrainingError) as error:
+        print(error, file=sys.stderr)
+        return 1 if isinstance(error, Diverged) else 2
+    except torch.OutOfMemoryError:
+        print("The device has too little memory: lower --row-tokens or add --checkpointing.", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(stopped, file=sys.stderr)
+        return 130
+
+
+STOPPED = "Stopped. The same command with --resume goes on."
+
+
+def require_free(arguments: RunArguments) -> None:
+    """Raise TrainingError when there is a run in --out that is not to be gone on with."""
+    folder = Path(arguments.out).expanduser()
+    if not arguments.resume and newest(folder) is not None:
+        raise TrainingError(f"{folder} holds a run: add --resume to go on with it, or give another --out.")
+
+
+def load(arguments: RunArguments, world: World, full: bool = False) -> tuple[LoadedModel, bool]:
+    """The model, and whether it is computed in bfloat16 with float32 weights (`full` fine-tuning)."""
+    # float16 would need its loss scaled: where there is no bfloat16, all is float32.
+    in_bfloat16 = pick_dtype(torch.device(world.device), arguments.dtype) == torch.bfloat16
+    set_threads(arguments.threads or None)
+    keep_freed_memory()
+    with terminal_progress() as progress:
+        loaded = load_model(
+            arguments.model,
+            device=world.device,
+            dtype="bfloat16" if in_bfloat16 and not full else "float32",
+            progress=progress if world.leads else None,
+        )
+    return loaded, full and in_bfloat16
+
+
+def ready_to_learn(model: GPT, checkpointing: bool) -> None:
+    """Training mode; with `checkpointing` each block is computed again in the backward pass."""
+    if checkpointing:
+        for block in model.transformer["h"]:
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+    model.train()
+
+
+def content_hash(paths: Sequence[Path]) -> str:
+    """SHA-256 of the files' bytes, one behind the other."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def train(
+    arguments: RunArguments,
+    world: World,
+    loaded: LoadedModel,
+    parameters: Mapping[str, nn.Parameter],
+    files: Mapping[str, Sequence[Path]],
+    *,
+    steps: int,
+    batches_at: Callable[[int], tuple[Sequence[Batch], int, int]],
+    loss_of: Callable[[Batch], Tensor],
+    evaluate: Callable[[], dict[str, float]],
+    measures: Sequence[str],
+    sampled: Callable[[], Sequence[str]],
+    screen: Display,
+    intro: str,
+) -> State:
+    """Begin the run or go on with it, until it ends.
+
+    `files` are what the arguments of these names mean, `measures` the keys of what `evaluate` returns, and
+    `sampled` makes the replies to show after each evaluation; for the others see `Run`.
+    """
+    folder = Path(arguments.out).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    described: dict[str, Any] = arguments.model_dump(exclude=FREE | set(files))
+    described |= {f"{key}_sha256": content_hash(paths) for key, paths in files.items()}
+    described |= {"model_sha256": loaded.sha256, "processes": world.size}
+
+    def tell(_: State) -> None:
+        if world.leads:
+            for line in sampled():
+                screen.say(f"    {line}")
+
+    run = Run(
+        folder=folder,
+        world=world,
+        parameters=parameters,
+        optimiser=make_optimiser(parameters, arguments.weight_decay),
+        steps=steps,
+        rate_at=partial(
+            cosine_rate,
+            total=steps,
+            peak=arguments.lr,
+            warmup=round(arguments.warmup * steps),
+            floor=arguments.floor,
+        ),
+        batches_at=batches_at,
+        loss_of=loss_of,
+        evaluate=evaluate,
+        tell=tell,
+        described=described,
+        seed=arguments.seed,
+        clip=arguments.clip,
+        evaluate_every=arguments.evaluate_every,
+        patience=arguments.patience,
+    )
+    state = resume(run)
+    columns = ("loss", *measures, "rate", "gradient_norm", "tokens", "tokens_per_s")
+    log = CsvLog(folder / "log.csv", columns, state.step) if world.leads else None
+    n_learning = sum(parameter.numel() for parameter in parameters.values())
+    screen.say(
+        f"{intro}; {steps} steps; {n_learning:,} of {loaded.parameters:,} parameters learn on {loaded.device}"
+    )
+    if state.step:
+        screen.say(f"going on behind step {state.step}")
+    return fit(run, state, log, screen)
+
+
+def save_best(
+    arguments: RunArguments,
+    parameters: Mapping[str, nn.Parameter],
+    state: State,
+    save: Callable[[Path], None],
+) -> str:
+    """Take the run's best weights, let `save` write them to the result's path, and say where that is."""
+    folder = Path(arguments.out).expanduser()
+    if not state.best_file:
+        raise Diverged("No held-out measure was a number: start again with a lower learning rate.")
+    load_values(parameters, read_tensors(folder / state.best_file))
+    path = folder / f"{arguments.name}.safetensors"
+    save(path)
+    return f"{path}: {path.stat().st_size / 1e6:.1f} MB, {measured(state.best)}"
+
+
+def write_adapter(path: Path, info: AdapterInfo, parameters: Mapping[str, nn.Parameter]) -> None:
+    """LoRA's parameters as an adapter file in bfloat16."""
+    save_adapter(path, Adapter(info, {name: one.detach().bfloat16() for name, one in parameters.items()}))

@@ -1,0 +1,1 @@
+"""Subtitles and chat logs of streams, turned into dialogues to learn from."""
