@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import http.server
 import itertools
+import json
 import os
 import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shared.config import ROOT
@@ -45,11 +47,11 @@ async (size) => {
     puppet.update(until);
     return puppet;
   };
-  // RGBA values of the picture, or of a part of it given by shares of width and height (as a copy of at most 120 pixels)
+  // RGBA values of the picture, or of a part of it given by shares of width and height (as a copy of at most 80 pixels a side)
   window.picture = (puppet, [left, top, right, bottom] = [0, 0, 1, 1]) => {
     const { width, height } = puppet.canvas;
     const box = [left * width, top * height, (right - left) * width, (bottom - top) * height].map(Math.round);
-    const copy = new OffscreenCanvas(Math.min(120, box[2]), Math.min(120, box[3]));
+    const copy = new OffscreenCanvas(Math.min(80, box[2]), Math.min(80, box[3]));
     const ctx = copy.getContext("2d", { willReadFrequently: true });
     ctx.drawImage(puppet.canvas, ...box, 0, 0, copy.width, copy.height);
     return Array.from(ctx.getImageData(0, 0, copy.width, copy.height).data);
@@ -112,18 +114,23 @@ class Tab:
         return self.page.evaluate(script, argument)
 
 
-@pytest.fixture
-def tab(browser: Any, address: str) -> Iterator[Tab]:
+@pytest.fixture(scope="module")
+def shared_tab(browser: Any, address: str) -> Iterator[Tab]:
     made = Tab(browser, address, 240, 240)
     yield made
     made.page.close()
-    assert made.errors == []
+
+
+@pytest.fixture
+def tab(shared_tab: Tab) -> Iterator[Tab]:
+    """The file's one tab: each test makes puppets of its own in it."""
+    yield shared_tab
+    assert shared_tab.errors == []
 
 
 def difference(one: list[int], other: list[int]) -> float:
     """Share of bytes that differ by more than 24 of 255."""
-    assert len(one) == len(other)
-    return sum(abs(a - b) > 24 for a, b in zip(one, other, strict=True)) / len(one)
+    return float(np.mean(np.abs(np.subtract(one, other)) > 24))
 
 
 FACE = [0.34, 0.28, 0.66, 0.66]
@@ -265,7 +272,7 @@ def test_the_host_is_filled_and_what_is_not_her_is_transparent(tab: Tab) -> None
         "() => { const one = run(made(), 100); return [[one.canvas.width, one.canvas.height], picture(one)]; }"
     )
     alpha = pixels[3::4]
-    corner, middle = alpha[2 * 120 + 2], alpha[70 * 120 + 60]
+    corner, middle = alpha[2 * 80 + 2], alpha[47 * 80 + 40]
     assert canvas == [240, 240]
     assert corner == 0
     assert middle == 255
@@ -307,33 +314,36 @@ def test_what_she_does_not_know_is_refused(tab: Tab, act: str, says: str) -> Non
 
 def test_a_frame_at_1080p_costs_at_most_8_ms_of_script_and_layout(browser: Any, address: str) -> None:
     tab = Tab(browser, address, 1920, 1080)
-    meter = tab.page.context.new_cdp_session(tab.page)
-    # the page's own processor time: what other programs do does not count
-    meter.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def spent_ms() -> float:
-        metrics = {m["name"]: m["value"] for m in meter.send("Performance.getMetrics")["metrics"]}
-        return 1000 * sum(metrics[k] for k in ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration"))
-
-    tab.run("() => { window.one = made(); one.mood = 'excited'; one.pose = 'speaking'; }")
-    frames_ms = []
-    for k in range(100):
-        before_ms = spent_ms()
-        tab.run(
-            """
-            async (k) => {
-              await new Promise(requestAnimationFrame);
-              one.look = { x: Math.sin(k / 9), y: Math.cos(k / 7) };
-              one.mouth = { shape: "A", open: Math.abs(Math.sin(k / 4)) };
-              one.update(k * 1000 / 60);
-            }
-            """,
-            k,
-        )
-        frames_ms.append(spent_ms() - before_ms)
+    browser.start_tracing(page=tab.page, categories=["devtools.timeline"])
+    tab.run(
+        """
+        () => new Promise((done) => {
+          const one = made();
+          Object.assign(one, { mood: "excited", pose: "speaking" });
+          let k = 0;
+          const frame = () => {
+            one.look = { x: Math.sin(k / 9), y: Math.cos(k / 7) };
+            one.mouth = { shape: "A", open: Math.abs(Math.sin(k / 4)) };
+            one.update((k++ * 1000) / 60);
+            if (k < 150) requestAnimationFrame(frame);
+            else done();
+          };
+          requestAnimationFrame(frame);
+        })
+        """
+    )
+    events = json.loads(browser.stop_tracing())["traceEvents"]
     tab.page.close()
     assert tab.errors == []
-    measured_ms = sorted(frames_ms[20:])  # the first ones are compiled
-    print("frame ms p50", measured_ms[40], "p95", measured_ms[76])
-    assert measured_ms[0] > 0.2, "the meter stands still"
-    assert measured_ms[int(0.95 * len(measured_ms))] <= FRAME_MS, measured_ms
+    # `tdur`: processor time of the page's own thread, so what other programs do does not count
+    frames_ms = [e["tdur"] / 1000 for e in events if e["name"] == "FireAnimationFrame" and "tdur" in e]
+    layouts_ms = [
+        e["tdur"] / 1000 for e in events if e["name"] in ("Layout", "UpdateLayoutTree") and "tdur" in e
+    ]
+    assert len(frames_ms) >= 150
+    settled_ms = sorted(frames_ms[-130:])  # the first frames are spent on compiling
+    print(
+        f"script p50 {settled_ms[65]:.1f} ms, p95 {settled_ms[124]:.1f} ms, layout {sum(layouts_ms):.1f} ms in all"
+    )
+    assert settled_ms[0] > 0.2, "the meter stands still"
+    assert settled_ms[124] + max(layouts_ms, default=0) <= FRAME_MS, settled_ms[-10:]

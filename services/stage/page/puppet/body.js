@@ -2,8 +2,8 @@
 
 import { ellipse, fill, ink, mirrored, outline, reversed, spline, trace, WEIGHT } from "./curve.js";
 
-const closed = (anchors) => spline(anchors, true, 12);
-const open = (anchors) => spline(anchors, false, 10);
+const closed = (anchors) => spline(anchors, true, 16);
+const open = (anchors) => spline(anchors, false, 15);
 const flip = (anchors) => anchors.map(([x, y, corner]) => [-x, y, corner]);
 /** A closed shape and its mirror image, both running clockwise. */
 const pair = (anchors) => [closed(anchors), reversed(closed(flip(anchors))).slice()];

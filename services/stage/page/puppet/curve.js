@@ -17,7 +17,7 @@ export const spline = (anchors, closed, step) => curve(anchors, closed, step).sl
  * For this frame: a smooth curve through `anchors` ([x, y] or [x, y, 1] for a sharp corner), a point about every `step` units.
  * Hermite segments with chord-length tangents, so uneven anchors do not overshoot.
  */
-export function curve(anchors, closed = false, step = 9) {
+export function curve(anchors, closed = false, step = 13) {
   const n = anchors.length;
   const segments = closed ? n : n - 1;
   let total = closed ? 0 : 1;
@@ -53,7 +53,7 @@ export function curve(anchors, closed = false, step = 9) {
   return points;
 }
 
-const piecesOf = (chord, step) => Math.max(2, Math.ceil(chord / step));
+const piecesOf = (chord, step) => Math.max(3, Math.ceil(chord / step));
 
 /** Anchors of the right half, top to bottom, completed by their mirror image to a closed outline. */
 export const mirrored = (half) => [

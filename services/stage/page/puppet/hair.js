@@ -1,9 +1,9 @@
 // Strands of hair: where each one is this frame, and how it is painted.
 
-import { fill, ink, spline, WEIGHT } from "./curve.js";
+import { fill, ink, spline, take, WEIGHT } from "./curve.js";
 import { Chain } from "./springs.js";
 
-const PIECES = 26; // points along each side
+const PIECES = 24; // points along each side
 
 /** Spine resampled evenly to PIECES points, with half-widths and depths. */
 function rest(strand) {
@@ -42,6 +42,8 @@ function rest(strand) {
 const SHINE = [
   [-0.66, 0.3, -0.52, 1.05], [-0.46, 0.4, -0.26, 0.3], [-0.1, 0.42, 0.02, 1.6], [0.1, 0.42, 0.32, 0.22], [0.46, 0.3, 0.54, 0.85], [0.6, 0.2, 0.82, -0.05],
 ];
+
+const UPPER = [0, -0.4, -0.84, 0.05]; // its upper rim: a plain arc back
 
 export class Strand {
   constructor(strand) {
@@ -140,22 +142,27 @@ export class Strand {
   /** A band of light across the strand: an arc above, points along the hair below. */
   paintShine(ctx, colour) {
     const [from, to] = this.shine;
-    const at = (s, u) => {
-      const place = Math.min(0.999, Math.max(0, s)) * (PIECES - 1);
-      const k = Math.floor(place);
-      const t = place - k;
-      return [0, 1].map((axis) => {
-        const [l, r] = [this.left, this.right].map((e) => e[2 * k + axis] * (1 - t) + e[2 * k + 2 + axis] * t);
-        return l + ((r - l) * (u + 1)) / 2;
-      });
+    const { left, right } = this;
+    let [x, y] = [0, 0];
+    // the point at a share of the band and a place across the strand
+    const seek = (share, u) => {
+      const place = Math.min(0.999, Math.max(0, from + (to - from) * share)) * (PIECES - 1);
+      const k = 2 * Math.floor(place);
+      const t = place - k / 2;
+      const across = (u + 1) / 2;
+      x = (left[k] * (1 - t) + left[k + 2] * t) * (1 - across) + (right[k] * (1 - t) + right[k + 2] * t) * across;
+      y = (left[k + 1] * (1 - t) + left[k + 3] * t) * (1 - across) + (right[k + 1] * (1 - t) + right[k + 3] * t) * across;
     };
-    const reach = to - from;
-    const along = (share) => from + reach * share;
     ctx.fillStyle = colour;
     ctx.beginPath();
-    ctx.moveTo(...at(along(0.05), -0.84));
-    for (const [controlU, control, u, end] of SHINE) ctx.quadraticCurveTo(...at(along(control), controlU), ...at(along(end), u));
-    ctx.bezierCurveTo(...at(along(-0.35), 0.4), ...at(along(-0.3), -0.3), ...at(along(0.05), -0.84));
+    seek(0.05, -0.84);
+    ctx.moveTo(x, y);
+    for (const [controlU, control, u, end] of [...SHINE, UPPER]) {
+      seek(control, controlU);
+      const [controlX, controlY] = [x, y];
+      seek(end, u);
+      ctx.quadraticCurveTo(controlX, controlY, x, y);
+    }
     ctx.fill();
   }
 
@@ -164,10 +171,9 @@ export class Strand {
     const wander = Math.sin(this.phase * 9);
     const lines = this.layer === "front" ? [[0.3 * wander, 0.56, 0.92]] : [[0.24 + 0.2 * wander, 0.4, 0.9], [-0.4 + 0.2 * wander, 0.6, 0.95]];
     for (const [u, from, to] of lines) {
-      const line = [];
-      for (let k = Math.round(from * (PIECES - 1)); k <= Math.round(to * (PIECES - 1)); k++) {
-        for (const axis of [0, 1]) line.push(this.left[2 * k + axis] + ((this.right[2 * k + axis] - this.left[2 * k + axis]) * (u + 1)) / 2);
-      }
+      const [first, last] = [2 * Math.round(from * (PIECES - 1)), 2 * Math.round(to * (PIECES - 1))];
+      const line = take(last - first + 2);
+      for (let i = first; i < last + 2; i++) line[i - first] = this.left[i] + ((this.right[i] - this.left[i]) * (u + 1)) / 2;
       ink(ctx, line, weight);
     }
   }

@@ -14,9 +14,8 @@ const FINGER = [[-36, -30], [-37, -70], [-34, -100], [-24, -110], [-14, -100], [
 const THUMB = [[-20, -22], [2, -26], [22, -18], [24, -8], [8, -4], [-16, -6]];
 
 /*
- * sign -> its arms: where the cuff is, angle in radians, `bend` of the
- * sleeve back to the body, size, `finger` stretched or a fist, `follow`: how much the
- * hand goes with the head. A side of -1 mirrors the arm.
+ * sign -> its arms: where the cuff is, angle in radians, `bend` of the sleeve back to the body, size, a stretched
+ * `finger` or a fist, `follow`: how much the hand goes with the head. A side of -1 mirrors the arm.
  */
 const SIGNS = {
   chin: [{ side: 1, x: 96, y: 762, angle: -0.34, bend: 60, size: 1.08, finger: true, follow: 1 }],
@@ -51,7 +50,7 @@ function paintArm(ctx, rig, colours, arm, drop) {
     return [x + side * (u * cos - v * sin), y + drop + u * sin + v * cos];
   };
   const place = (anchors, closed) => {
-    const points = curve(anchors.map(curl), closed, 8);
+    const points = curve(anchors.map(curl), closed, 14);
     const out = rig.body(points, 70);
     if (follow) {
       const head = rig.head(points, 120);

@@ -68,6 +68,5 @@ export function idleMotion(seconds, seed, lively, nod) {
     sway: 0.014 * lively * layered(seconds, 0.16, seed + 7),
     lean: 7 * lively * layered(seconds, 0.14, seed + 9),
     breath: breath + 0.12 * noise(seconds, 0.4, seed + 10),
-    wind: seconds,
   };
 }

@@ -64,8 +64,6 @@ export const MOODS = {
   },
 };
 
-export const MOOD_NAMES = Object.keys(MOODS);
-
 /** Numbers of a mood at a strength from 0 (neutral) to 1. */
 export function moodNumbers(name, strength = 1) {
   const numbers = {};

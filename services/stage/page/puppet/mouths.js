@@ -2,8 +2,7 @@
 
 /*
  * A mouth is two lips over seven places from corner to corner. `width`: half-width in units; `up`, `down`: height of
- * the lips below the mouth's line when fully open; `teeth`, `tongue`: how much of them shows; `round`: 1 draws the
- * corners round.
+ * the lips below the mouth's line when fully open; `teeth`, `tongue`: how much of them shows.
  */
 export const MOUTHS = {
   closed: { width: 34, up: [0, 0, 0, 0, 0, 0, 0], down: [0, 0, 0, 0, 0, 0, 0], teeth: 0, tongue: 0 },
@@ -17,14 +16,12 @@ export const MOUTHS = {
   frown: { width: 40, up: [10, -6, -12, -13, -12, -6, 10], down: [10, 15, 17, 17, 17, 15, 10], teeth: 0.6, tongue: 0.3 },
 };
 
-export const MOUTH_NAMES = Object.keys(MOUTHS);
-
 /** Weights by shape from `{ shape, open }` or `{ A: .4, I: .6 }`; throws on a name that is not in the table. */
 export function mouthWeights(mouth) {
   const named = "shape" in mouth;
   const weights = named ? { [mouth.shape]: mouth.open ?? 1 } : mouth;
   for (const name of Object.keys(weights)) {
-    if (!(name in MOUTHS)) throw new Error(`mouth shape "${name}" is unknown; there are ${MOUTH_NAMES.join(", ")}`);
+    if (!Object.hasOwn(MOUTHS, name)) throw new Error(`mouth shape "${name}" is unknown; there are ${Object.keys(MOUTHS).join(", ")}`);
   }
   return weights;
 }
@@ -54,7 +51,6 @@ export function blend(weights, face) {
       mouth.down[i] += shape.down[i] * share;
     }
   }
-  // a barely opened mouth keeps most of its resting width, so that lips do not jump between syllables
   mouth.open = mouth.down[3] - mouth.up[3];
   return mouth;
 }

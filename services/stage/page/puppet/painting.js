@@ -18,8 +18,7 @@ const FLOW_POINTS = FLOW.map((line) => spline(line));
 const BACK_POINTS = spline(BACK, true);
 
 /** Fit the canvas to its host (device pixels) and put the drawing at the bottom centre of it. */
-function prepare(canvas, ctx) {
-  const host = canvas.parentElement;
+function prepare({ canvas, ctx, host }) {
   const fit = Math.min(host.clientWidth / VIEW.width, host.clientHeight / VIEW.height);
   const shown = Math.min(host.clientWidth, Math.round(ROOM * fit));
   const ratio = globalThis.devicePixelRatio || 1;
@@ -48,10 +47,10 @@ function tones(colours) {
 /** Paint `puppet` as it stands at a moment. */
 export function paint(puppet, seconds) {
   const { ctx, rig, colours, face, strands, eyesNow, poseNow, mouthNow } = puppet;
-  prepare(puppet.canvas, ctx);
+  prepare(puppet);
   const tone = tones(colours);
   for (const strand of strands) {
-    const wind = puppet.wind * 9 * Math.sin(seconds * 1.15 + strand.phase) * (strand.layer === "front" ? 0.25 : 1);
+    const wind = puppet.lively * 9 * Math.sin(seconds * 1.15 + strand.phase) * (strand.layer === "front" ? 0.25 : 1);
     const bend = strand.layer === "ahoge" ? 0.45 * -face.perk * (face.perk < 0 ? -1.6 : 0.7) : 0;
     strand.place(rig, wind, bend);
   }
@@ -82,7 +81,7 @@ export function paint(puppet, seconds) {
   paintLayer("ahoge");
   paintTails(ctx, rig, colours, swing);
   paintBow(ctx, rig, colours, face.perk, puppet.ribbonTail.lagAt(0.6, 0) * 0.004);
-  const signs = { chin: Math.max(face.chin, poseNow.chin), fidget: face.fidget, cheer: face.cheer, lively: puppet.wind };
+  const signs = { chin: Math.max(face.chin, poseNow.chin), fidget: face.fidget, cheer: face.cheer, lively: puppet.lively };
   paintHands(ctx, rig, colours, signs, seconds);
   paintEffects(ctx, rig, face, seconds);
 }

@@ -19,7 +19,7 @@ function approach(now, goal, share) {
 }
 
 function known(table, name, what) {
-  if (!(name in table)) throw new Error(`${what} "${name}" is unknown; there are ${Object.keys(table).join(", ")}`);
+  if (!Object.hasOwn(table, name)) throw new Error(`${what} "${name}" is unknown; there are ${Object.keys(table).join(", ")}`);
   return name;
 }
 
@@ -33,6 +33,7 @@ export class Puppet {
   constructor(host, { theme = {}, seed = 7 } = {}) {
     this.colours = palette(theme);
     this.seed = seed;
+    this.host = host;
     this.canvas = document.createElement("canvas");
     host.append(this.canvas);
     this.ctx = this.canvas.getContext("2d");
@@ -111,7 +112,7 @@ export class Puppet {
     const [glanceX, glanceY] = this.still ? [0, 0] : glance(seconds, this.seed);
     this.closing = this.still ? 0 : blink(seconds, this.seed);
     this.peek += ((this.still ? 0 : peeking(seconds, this.seed)) - this.peek) * EASE.eyes;
-    this.wind = lively;
+    this.lively = lively;
     approach(
       eyesNow,
       {

@@ -40,7 +40,7 @@ export function paintTails(ctx, rig, colours, swing) {
       right.unshift([x - dy * reach, y + dx * reach, i === 3 ? 1 : 0]);
     });
     const notch = [line[3][0] * 0.7 + line[2][0] * 0.3, line[3][1] * 0.7 + line[2][1] * 0.3, 1];
-    const shape = rig.head(curve([...left, notch, ...right], true, 8), KNOT.depth - 30);
+    const shape = rig.head(curve([...left, notch, ...right], true, 11), KNOT.depth - 30);
     fill(ctx, shape, k ? colours.ribbonShade : colours.ribbon);
     ctx.save();
     trace(ctx, shape);
@@ -58,7 +58,7 @@ export function paintBow(ctx, rig, colours, perk, flutter) {
   for (const side of [-1, 1]) {
     const droop = -0.24 * perk + (perk < 0 ? -0.22 * perk : 0) + side * flutter;
     const scale = 1 + 0.06 * Math.max(0, perk);
-    const place = (anchors, isClosed) => rig.head(curve(inPlace(anchors, side, droop, scale), isClosed, 8), KNOT.depth + (isClosed ? 0 : 1));
+    const place = (anchors, isClosed) => rig.head(curve(inPlace(anchors, side, droop, scale), isClosed, 11), KNOT.depth + (isClosed ? 0 : 1));
     const loop = place(LOOP, true);
     ctx.fillStyle = fade(colours.hairDeep, 0.6);
     trace(ctx, loop, 3, 15);

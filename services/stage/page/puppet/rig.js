@@ -3,7 +3,7 @@
 
 import { take } from "./curve.js";
 
-export const HEAD = { x: 0, y: 430 }; // the point the head turns about
+const HEAD = { x: 0, y: 430 }; // the point the head turns about
 const NECK = { x: 0, y: 690 }; // the point it rolls about
 const FIT = { width: 0.93, rise: 34 }; // the body is drawn larger and lower than it sits under the head
 const WAIST = { x: 0, y: 1350 }; // the point the body sways about
@@ -68,7 +68,7 @@ export class Rig {
       const shoulder = Math.min(1, Math.abs(x) / 260) * Math.max(0, Math.min(1, (1150 - y) / 350));
       const chest = Math.max(0, 1 - Math.abs(y - 940) / 300);
       const lift = pose.breath * (3 + 5 * shoulder + 3 * chest) + pose.shrug * (4 + 26 * shoulder);
-      out[i] = (x * (1 + 0.006 * pose.breath * chest)) * zoom + bodyTurn * (WAIST.y - y) + depth * turn;
+      out[i] = x * (1 + 0.006 * pose.breath * chest) * zoom + bodyTurn * (WAIST.y - y) + depth * turn;
       out[i + 1] = WAIST.y + (y - WAIST.y) * (0.5 + 0.5 * zoom) - lift - pose.hop * 0.6;
     }
     return out;
