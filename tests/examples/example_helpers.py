@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ class Program:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            preexec_fn=_hear_ctrl_c if os.name == "posix" else None,
         )
         self._output = bytearray()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -64,3 +66,8 @@ class Program:
 def python(example: str, *arguments: str) -> list[str]:
     """The command that runs one of our Python examples."""
     return [sys.executable, str(EXAMPLES / example), *arguments]
+
+
+def _hear_ctrl_c() -> None:
+    """Tests that run in the background ignore SIGINT, and their children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
