@@ -6,8 +6,6 @@ import functools
 import http.server
 import itertools
 import json
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -17,9 +15,7 @@ import pytest
 
 from shared.config import ROOT
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed (pip install -e '.[dev]')"
-)
+pytest_plugins = ("stage_fixtures",)
 
 FOLDER = ROOT / "services" / "stage" / "page" / "puppet"
 MOODS = ["neutral", "happy", "excited", "shy", "sad", "surprised", "annoyed", "thinking"]
@@ -77,21 +73,6 @@ def address() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium, or the one that Playwright fetched."""
-    with playwright.sync_playwright() as driver:
-        found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        path = found or driver.chromium.executable_path
-        if not os.path.exists(path):
-            pytest.skip(
-                "Chromium is not installed (apt install chromium, or python -m playwright install chromium)"
-            )
-        made = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 class Tab:

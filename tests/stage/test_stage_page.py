@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -22,28 +20,9 @@ from shared.events import ChatMessage, ChatRetracted, Mood, Mouth, SpeechFinishe
 
 pytest_plugins = ("stage_fixtures",)
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed (pip install -e '.[dev]')"
-)
-
 LIVE = "html[data-live=yes]"
 WORD_S = 0.24
 START_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium, or the one that Playwright fetched; one for all tests of this file."""
-    with playwright.sync_playwright() as driver:
-        found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        path = found or driver.chromium.executable_path
-        if not os.path.exists(path):
-            pytest.skip(
-                "Chromium is not installed (apt install chromium, or python -m playwright install chromium)"
-            )
-        made = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 class Tab:
