@@ -94,6 +94,8 @@ class Show:
         supervisor = self._supervisor
         for change in supervisor.poll():
             self._on_change(change)
+        if not self._begun and not supervisor.stopping:  # all is said: a failure among it may have ended it
+            self._begin_when_settled()
         if self._asked_to_end:
             self.end()
         if self._asked_to_end > 1:
@@ -193,8 +195,6 @@ class Show:
             self._on_failed(process)
         elif change.state == "stopped" and change.name == SCREEN:
             self.end()
-        if not self._begun and not self._supervisor.stopping:
-            self._begin_when_settled()
 
     def _on_failed(self, process: Lifecycle) -> None:
         self._forget(process)
