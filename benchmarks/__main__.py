@@ -9,7 +9,7 @@ import sys
 import time
 
 BENCHMARKS = ("bus", "dashboard", "stage", "llm_service", "engine", "adapter", "persona", "show", "fresh")
-"""Modules of this folder that have `run() -> list[Figure]`, quickest first."""
+"""Modules of this folder that have `run() -> Iterable[Figure]`, quickest first."""
 
 
 def main() -> int:
