@@ -10,9 +10,11 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.events import MoodName
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -168,6 +170,15 @@ class StageSettings(Section):
     """Colours of the puppet, like `hair=#3355cc`; `configs/stack.toml` says which there are."""
 
 
+class VtubeStudioSettings(Section):
+    """A model in VTube Studio as her body."""
+
+    url: str = Field(default="ws://localhost:8001", pattern=r"^wss?://[^/\s]+/?$")
+    """Where VTube Studio's plugin API listens."""
+    hotkeys: list[Annotated[str, Field(pattern=rf"^({'|'.join(get_args(MoodName))})=\S.*$")]] = []
+    """Hotkeys of the model for her moods, like `happy=Smile`; a hotkey named like a mood needs no line."""
+
+
 class DashboardSettings(Section):
     """The terminal."""
 
@@ -192,6 +203,7 @@ class Settings(Section):
     tts: TtsSettings = TtsSettings()
     api: ApiSettings = ApiSettings()
     stage: StageSettings = StageSettings()
+    vtube_studio: VtubeStudioSettings = VtubeStudioSettings()
     dashboard: DashboardSettings = DashboardSettings()
     launcher: LauncherSettings = LauncherSettings()
 

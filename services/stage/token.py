@@ -6,9 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
-import platformdirs
-
 from shared.config import StageSettings
+from shared.state import state_dir
 
 
 class TokenError(Exception):
@@ -16,9 +15,8 @@ class TokenError(Exception):
 
 
 def token_path() -> Path:
-    """Where a token that was made is kept; the environment's AKANE_STATE moves the folder."""
-    override = os.environ.get("AKANE_STATE")
-    return Path(override or platformdirs.user_state_dir("akane", appauthor=False)) / "stage.token"
+    """Where a token that was made is kept."""
+    return state_dir() / "stage.token"
 
 
 def token_of(settings: StageSettings) -> str:
