@@ -173,7 +173,7 @@ class StageSettings(Section):
 class VtubeStudioSettings(Section):
     """A model in VTube Studio as her body."""
 
-    url: str = Field(default="ws://localhost:8001", pattern=r"^wss?://[^/\s]+/?$")
+    url: str = "ws://localhost:8001"
     """Where VTube Studio's plugin API listens."""
     hotkeys: list[Annotated[str, Field(pattern=rf"^({'|'.join(get_args(MoodName))})=\S.*$")]] = []
     """Hotkeys of the model for her moods, like `happy=Smile`; a hotkey named like a mood needs no line."""

@@ -1,4 +1,4 @@
-"""The socket to VTube Studio: a thread that connects, carries out what the session wants, and never gives up."""
+"""The socket to VTube Studio: a thread that connects, does what the session wants, and never gives up."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
+from websockets.uri import parse_uri
 
+from services.vtube_studio.messages import TAKE_OFF, parse
 from services.vtube_studio.session import Action, Keep, Lost, Send, Session, Status
 from shared.clock import Clock, monotonic
 
@@ -102,6 +104,9 @@ class Connection:
             ) as socket:  # fmt: skip
                 try:
                     lost = await self._talk(socket)
+                except asyncio.CancelledError:
+                    await self._take_leave(socket)
+                    raise
                 finally:
                     was_live = self._session.live
         except (InvalidHandshake, InvalidMessage):
@@ -127,20 +132,29 @@ class Connection:
                     lost = await self._act(self._session.tick(self._clock()), socket)
                     due = next_due(due, self._clock(), FRAME_S if self._session.live else IDLE_S)
             return lost
-        except asyncio.CancelledError:
-            with contextlib.suppress(ConnectionClosed, asyncio.TimeoutError):
-                await self._act(self._session.leaving(), socket)
-            raise
         finally:
             receiving.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
                 await receiving
 
+    async def _take_leave(self, socket: ClientConnection) -> None:
+        """Send the last wish and wait for its answer: closing at once might drop it."""
+        farewell = self._session.leaving()
+        with contextlib.suppress(ConnectionClosed, asyncio.TimeoutError):
+            await self._act(farewell, socket)
+            while farewell:
+                answer = parse(await asyncio.wait_for(socket.recv(), CLOSE_S))
+                if answer is not None and answer.id == TAKE_OFF:
+                    return
+
     async def _act(self, actions: list[Action], socket: ClientConnection) -> Lost | None:
         """Carry out what the session wants; not None when it gives the connection up."""
         for action in actions:
             if isinstance(action, Send):
-                await asyncio.wait_for(socket.send(action.text), SEND_S)
+                try:
+                    await asyncio.wait_for(socket.send(action.text), SEND_S)
+                except asyncio.TimeoutError:
+                    return Lost("VTube Studio takes no messages any more.")
             elif isinstance(action, Status):
                 self._report(action)
             elif isinstance(action, Keep):
@@ -148,6 +162,15 @@ class Connection:
             else:
                 return action
         return None
+
+
+def fault(url: str) -> str:
+    """Why `url` is no address of a WebSocket, in one sentence; empty when it is one."""
+    try:
+        parse_uri(url)
+    except (InvalidURI, ValueError):
+        return f"The key 'vtube_studio.url' is {url!r}: write it like ws://localhost:8001."
+    return ""
 
 
 def next_due(due: float, now: float, period_s: float) -> float:
@@ -162,4 +185,7 @@ def retry_s(failures: int, first_s: float) -> float:
 
 def absent(url: str) -> str:
     """Why nothing moves when nobody answers."""
-    return f"VTube Studio does not answer at {url}: start it and switch on “Start API (allow plugins)” in its settings."
+    return (
+        f"VTube Studio does not answer at {url}: start it and switch on “Start API (allow plugins)” "
+        "in its settings."
+    )

@@ -41,6 +41,7 @@ class Face:
         self._plans: dict[int, MoodName] = {}
         self._chunk: int | None = None
         self._is_pondering = False
+        self._pondering = 0.0
         self._open_to = self._form_to = 0.0
         self._mouth_at = now - STALE_S
         self._open = self._form = 0.0
@@ -83,7 +84,7 @@ class Face:
             self.fall_silent()
 
     def fall_silent(self) -> None:
-        """The mouth shuts and what was planned is forgotten: an end, an interruption, or the voice is gone."""
+        """The mouth shuts, what was planned is forgotten: an end, an interruption, or the voice is gone."""
         self._sounding, self._chunk, self._later = "", None, None
         self._plans.clear()
         self._open_to = self._form_to = 0.0
@@ -97,7 +98,7 @@ class Face:
         self._move(now)
         look = self._look()
         swing = 1.0 + look.bounce
-        turn, nod, lean = (swing * degrees * wave for degrees, wave in zip(SWAY_DEG, sway(now)))
+        turn, nod, lean = (swing * degree * wave for degree, wave in zip(SWAY_DEG, sway(now), strict=True))
         smile = _within(look.smile + self._form * min(1.0, 0.5 + self._open), -1.0, 1.0)
         brows = _within(0.5 + look.brows, 0.0, 1.0)
         eyes = _within((0.8 + look.eyes) * self._blinks.openness(now), 0.0, 1.0)
@@ -137,14 +138,15 @@ class Face:
         passed_s, self._at = max(0.0, now - self._at), now
         self._open += (_within(self._open_to, 0.0, 1.0) - self._open) * _share(passed_s, OPEN_S)
         self._form += (self._form_to - self._form) * _share(passed_s, FORM_S)
+        pondering = PONDERING if self._is_pondering else 0.0
+        self._pondering += (pondering - self._pondering) * _share(passed_s, MOOD_S)
         for mood, weight in self._weights.items():
             target = self._intensity if mood == self.mood else 0.0
             self._weights[mood] += (target - weight) * _share(passed_s, MOOD_S)
 
     def _look(self) -> Look:
-        weights = dict(self._weights)
-        if self._is_pondering:
-            weights["thinking"] = max(weights["thinking"], PONDERING)
+        weights = {mood: weight * (1.0 - self._pondering) for mood, weight in self._weights.items()}
+        weights["thinking"] += self._pondering
         total = max(1.0, sum(weights.values()))
         rest = 1.0 - sum(weights.values()) / total
         weights["neutral"] += rest

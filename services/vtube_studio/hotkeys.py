@@ -28,16 +28,16 @@ class Hotkey:
 def hotkeys_of(data: Mapping[str, Any]) -> list[Hotkey]:
     """Those of a `HotkeysInCurrentModelResponse`; what has no id is left out."""
     listed = data.get("availableHotkeys")
-    found = []
-    for entry in listed[:MAX_HOTKEYS] if isinstance(listed, list) else []:
-        if isinstance(entry, dict) and isinstance(entry.get("hotkeyID"), str) and entry["hotkeyID"]:
-            name, kind, file = (entry.get(field) for field in ("name", "type", "file"))
-            found.append(
-                Hotkey(
-                    entry["hotkeyID"], *(each if isinstance(each, str) else "" for each in (name, kind, file))
-                )
-            )
-    return found
+    if not isinstance(listed, list):
+        return []
+    entries = [entry for entry in listed[:MAX_HOTKEYS] if isinstance(entry, dict)]
+    texts = [[_text(entry, field) for field in ("hotkeyID", "name", "type", "file")] for entry in entries]
+    return [Hotkey(id, name, kind, file) for id, name, kind, file in texts if id]
+
+
+def _text(entry: Mapping[str, Any], field: str) -> str:
+    value = entry.get(field)
+    return value if isinstance(value, str) else ""
 
 
 def table_of(lines: Iterable[str]) -> dict[str, str]:

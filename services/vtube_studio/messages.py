@@ -17,6 +17,8 @@ API_VERSION = "1.0"
 PLUGIN = {"pluginName": "Akane", "pluginDeveloper": "Akane contributors"}
 """3 to 32 characters each; a token is only good for the names it was asked with."""
 ERROR = "APIError"
+TAKE_OFF = "take-off"
+"""Id of the requests that switch an expression off."""
 
 ACCESS_OFF = 1
 NEEDS_AUTHENTICATION = 8
@@ -127,7 +129,7 @@ def trigger(hotkey_id: str) -> str:
 def express(file: str, *, active: bool) -> str:
     """Switch an expression of the model on or off; nothing happens when it is so already."""
     data = {"expressionFile": file, "active": active}
-    return request("ExpressionActivationRequest", "express" if active else "take-off", data)
+    return request("ExpressionActivationRequest", "express" if active else TAKE_OFF, data)
 
 
 def named_in(text: str, names: Iterable[str]) -> set[str]:

@@ -9,7 +9,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from services.vtube_studio import messages
-from services.vtube_studio.connection import Connection, absent
+from services.vtube_studio.connection import Connection, absent, fault
 from services.vtube_studio.face import Face
 from services.vtube_studio.hotkeys import table_of
 from services.vtube_studio.session import SWITCHED_OFF, Session, Status
@@ -17,7 +17,7 @@ from services.vtube_studio.token import keep_token, kept_token
 from shared.bus import Bus, Message, SourceLost
 from shared.clock import Clock
 from shared.config import Settings
-from shared.service import Finding, Service
+from shared.service import Finding, Service, StartError
 
 TICK_S = 1.0
 CHECK_S = 2.0
@@ -41,7 +41,9 @@ class VtubeStudio(Service):
         self.detail = f"looking for VTube Studio at {own.url}"
 
     def start(self) -> None:
-        """Begin to connect; nobody waits for it."""
+        """Begin to connect; nobody waits for it. StartError for an address that is none."""
+        if sentence := fault(self.settings.vtube_studio.url):
+            raise StartError(sentence)
         self._connection.start()
 
     def on_event(self, message: Message) -> None:
@@ -73,6 +75,8 @@ class VtubeStudio(Service):
     def check(cls, settings: Settings) -> list[Finding]:
         """Does VTube Studio answer, and has it let us in before?"""
         url = settings.vtube_studio.url
+        if sentence := fault(url):
+            return [Finding(cls.name, False, sentence, "set vtube_studio.url")]
         try:
             with connect(url, open_timeout=CHECK_S, close_timeout=0.1, proxy=None) as socket:
                 socket.send(messages.state())

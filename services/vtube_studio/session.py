@@ -30,8 +30,8 @@ EVENTS = ("ModelLoadedEvent", "ModelConfigChangedEvent")
 ALLOW = "VTube Studio asks whether Akane may move the model: click Allow there."
 SWITCHED_OFF = "Plugins are off in VTube Studio: switch on “Start API (allow plugins)” in its settings."
 DENIED = (
-    "VTube Studio was told not to let Akane in: allow the plugin in its settings, or click Allow when it asks "
-    f"again, {POLITE_S / 60:.0f} minutes from now."
+    "VTube Studio was told not to let Akane in: allow the plugin in its settings, "
+    f"or click Allow when it asks again in {POLITE_S / 60:.0f} minutes."
 )
 
 
@@ -59,7 +59,7 @@ class Keep:
 
 @dataclass(frozen=True)
 class Lost:
-    """This connection is of no use any more: close it, and open another one after `retry_s` at the earliest."""
+    """This connection is of no use any more: close it, open another one after `retry_s` at the earliest."""
 
     reason: str
     retry_s: float = 0.0
@@ -84,7 +84,7 @@ class Session:
         """Parameters that are not sent, and why."""
         self._again_at: float | None = None
         self._round = 0
-        """Counts the sets of parameters that were sent: answers to an earlier one say nothing about this one."""
+        """Counts the sets of parameters that were sent: an answer to an earlier one says nothing."""
         self._model = ""
 
     @property
@@ -207,7 +207,7 @@ class Session:
         if answer.id in ("trigger", "express"):
             actions = _sent(self._wardrobe.refused(error, sentence, now))
             return [*actions, *self._told()]
-        if answer.id in (HOTKEYS, "take-off", *EVENTS):
+        if answer.id in (HOTKEYS, messages.TAKE_OFF, *EVENTS):
             log.warning("VTube Studio refuses %s: %s", answer.id, sentence)
             return self._on_ready(answer.id)
         return [Lost(f"VTube Studio refuses Akane: {sentence}.")]
@@ -230,11 +230,7 @@ class Session:
     def _on_malformed(self, text: str | bytes) -> list[Action]:
         self._malformed += 1
         if self._malformed >= MAX_MALFORMED:
-            return [
-                Lost(
-                    "What answers there does not speak the plugin API of VTube Studio: check vtube_studio.url."
-                )
-            ]
+            return [Lost("What answers is not VTube Studio's plugin API: check vtube_studio.url.")]
         log.warning("a message of VTube Studio was dropped: %r", text[:100])
         return []
 

@@ -48,9 +48,8 @@ class Wardrobe:
             return []
         files = {hotkey.file for hotkey in self._hotkeys.values() if hotkey.is_expression}
         wanted = self._hotkeys.get(mood)
-        return [
-            messages.express(file, active=False) for file in sorted(files - {wanted.file if wanted else ""})
-        ]
+        files -= {wanted.file if wanted else ""}
+        return [messages.express(file, active=False) for file in sorted(files)]
 
     def put_on(self, mood: str, now: float) -> list[str]:
         """Change from what is worn to `mood`; nothing when it is worn already."""
