@@ -12,9 +12,7 @@ TABLE = table_of(["happy=Smile", "sad=Tears", "excited=id-wave"])
 
 
 def live(*hotkeys: dict[str, object], **options: object) -> Rehearsal:
-    made = Rehearsal(
-        Studio(hotkeys=list(hotkeys)), TABLE if "table" not in options else options["table"]
-    ).connect()  # type: ignore[arg-type]
+    made = Rehearsal(Studio(hotkeys=list(hotkeys)), options.get("table", TABLE)).connect()  # type: ignore[arg-type]
     made.run(0.1)
     assert made.lost is None
     return made
