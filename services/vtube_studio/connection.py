@@ -50,6 +50,7 @@ class Connection:
         self._first_retry_s = first_retry_s
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
+        self._leaving = False
         self._thread = threading.Thread(target=self._run, name="vtube_studio", daemon=True)
 
     def start(self) -> None:
@@ -70,8 +71,14 @@ class Connection:
     def stop(self) -> None:
         """Take leave of the model; waits for the thread a moment at most."""
         if self._task is not None:
-            self.call(self._task.cancel)
+            self.call(self._leave)
             self._thread.join(LEAVE_S)
+
+    def _leave(self) -> None:
+        # Before Python 3.12 `wait_for` may swallow a cancellation: the flag cannot be missed.
+        assert self._task is not None
+        self._leaving = True
+        self._task.cancel()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -89,6 +96,8 @@ class Connection:
         failures = 0
         while True:
             lost, was_live = await self._converse()
+            if self._leaving:
+                return
             failures = 0 if was_live else failures + 1
             self._report(Status(False, lost.reason))
             await asyncio.sleep(max(lost.retry_s, retry_s(failures, self._first_retry_s)))
@@ -123,6 +132,8 @@ class Connection:
             lost = await self._act(self._session.opened(self._clock()), socket)
             due = self._clock()
             while lost is None:
+                if self._leaving:
+                    raise asyncio.CancelledError
                 await asyncio.wait({receiving}, timeout=max(0.0, due - self._clock()))
                 if receiving.done():
                     received = receiving.result()

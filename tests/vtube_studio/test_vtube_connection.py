@@ -6,6 +6,7 @@ import queue
 import random
 import socket
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from waiting import until_true
 from services.vtube_studio import connection as module
 from services.vtube_studio.connection import FRAME_S, LONGEST_RETRY_S, Connection, fault, next_due, retry_s
 from services.vtube_studio.face import Face
-from services.vtube_studio.session import Action, Session, Status
+from services.vtube_studio.session import SILENT_S, Action, Session, Status
 from services.vtube_studio.token import keep_token, kept_token, token_path
 
 
@@ -45,6 +46,10 @@ class Bridge:
     def take(self, event: object) -> None:
         self.connection.call(lambda: self.face.take(event, time.monotonic()))  # type: ignore[arg-type]
 
+    def gone(self) -> None:
+        """After `stop`: its thread ends."""
+        until_true(lambda: not self.connection.is_alive)
+
     def until(self, ok: bool) -> Status:
         """The next status that is so."""
         while True:
@@ -65,20 +70,25 @@ def bridge(server: Server) -> Iterator[Bridge]:
     made = Bridge(server.url, {"happy": "Smile"})
     yield made
     made.connection.stop()
-    assert not made.connection.is_alive
+    made.gone()
 
 
 def test_frames_come_thirty_times_a_second_or_more(server: Server, bridge: Bridge) -> None:
-    """Over a third of a second, so that a busy machine has some; by the sender's clock, since a late reader
-    finds many at once."""
+    """Half of what a bare loop of 60 waits a second gets from this machine: 30 when the machine is free."""
     bridge.until(ok=True)
+    ticks, over = [0], threading.Event()
 
-    def kept_up() -> bool:
-        times = list(bridge.frame_times)
-        return any(late - early <= 10 / 30 for early, late in zip(times, times[10:], strict=False))
+    def bare_loop() -> None:
+        while not over.wait(1 / 60):
+            ticks[0] += 1
 
-    until_true(kept_up, 60.0)
-    until_true(lambda: len(server.studio.frames) > 10)
+    count = len(bridge.frame_times)
+    loop = threading.Thread(target=bare_loop)
+    loop.start()
+    until_true(lambda: ticks[0] >= 60 and len(bridge.frame_times) - count >= ticks[0] / 2, 40.0)
+    over.set()
+    loop.join()
+    until_true(lambda: len(server.studio.frames) >= 30)
 
 
 def test_mouth_and_mood_arrive_and_at_the_end_the_expression_is_off(server: Server) -> None:
@@ -117,7 +127,7 @@ def test_vtube_studio_may_come_later_and_go(server: Server) -> None:
     late.close()
     bridge.until(ok=False)
     bridge.connection.stop()
-    assert not bridge.connection.is_alive
+    bridge.gone()
 
 
 def test_messages_that_are_none_are_survived(server: Server, bridge: Bridge) -> None:
@@ -144,8 +154,8 @@ def test_one_that_never_answers_holds_nobody_up() -> None:
     for _ in range(1000):
         bridge.take(mouth())
     bridge.connection.stop()
-    assert time.monotonic() - began < 2.0
-    assert not bridge.connection.is_alive
+    assert time.monotonic() - began < SILENT_S
+    bridge.gone()
     server.close()
 
 
@@ -158,7 +168,7 @@ def test_a_port_that_accepts_and_is_no_websocket_is_told() -> None:
         assert "is not VTube Studio" in bridge.until(ok=False).detail
         accepted.close()
         bridge.connection.stop()
-        assert not bridge.connection.is_alive
+        bridge.gone()
 
 
 def test_frames_keep_in_step_and_never_come_two_at_once() -> None:

@@ -110,7 +110,7 @@ def test_no_model_at_all_is_fine() -> None:
 def test_an_unknown_hotkey_is_looked_up_again_but_not_for_ever() -> None:
     rehearsal = live(WAVE, table={"excited": "Wave"})
     rehearsal.studio.hotkey_errors = [202] * 100
-    feel(rehearsal, "excited", 20.0)
+    feel(rehearsal, "excited", 5.0)
     assert rehearsal.studio.kinds().count("HotkeyTriggerRequest") == 1
     assert rehearsal.studio.kinds().count("HotkeysInCurrentModelRequest") == 2
     assert rehearsal.session.live
@@ -120,11 +120,11 @@ def test_an_unknown_hotkey_is_looked_up_again_but_not_for_ever() -> None:
 def test_a_hotkey_that_is_not_ready_is_pressed_again(error: int) -> None:
     rehearsal = live(WAVE, table={"excited": "Wave"})
     rehearsal.studio.hotkey_errors = [error, error]
-    feel(rehearsal, "excited", 5.0)
+    feel(rehearsal, "excited", 3.0)
     assert rehearsal.studio.pressed == ["id-wave"]
     rehearsal.studio.hotkey_errors = [error] * 100
     feel(rehearsal, "neutral")
-    feel(rehearsal, "excited", 60.0)
+    feel(rehearsal, "excited", 12.0)
     assert 80 < len(rehearsal.studio.hotkey_errors) < 100
     assert not rehearsal.status.ok
     assert "excited" in rehearsal.status.detail
