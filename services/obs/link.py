@@ -41,7 +41,7 @@ class Status(NamedTuple):
 
 def backoff_s(failures: int) -> float:
     """Seconds before the next attempt: doubling from about 1 to 30."""
-    return min(30.0, 2.0**failures) * random.uniform(0.75, 1.0)
+    return min(30.0, 2.0 ** min(failures, 5)) * random.uniform(0.75, 1.0)  # 2.0**1024 is an error
 
 
 def explain(error: Exception) -> str:

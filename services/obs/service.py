@@ -29,12 +29,13 @@ class ObsService(Service):
         self._link: ObsLink | None = None
         self._has_begun = False
         self._sent: Values = {}
-        self._status = Status(False, f"Connecting to OBS at {settings.obs.address}.")
+        self._status: Status | None = None
 
     def start(self) -> None:
         """Without a name in the settings there is nothing to connect for."""
         picture = self._picture
         if picture.values or picture.scenes:
+            self.detail = f"connecting to OBS at {self.settings.obs.address}"
             self._link = ObsLink(self.settings.obs, picture.values, picture.scenes, self._on_status)
         else:
             self._status = Status(False, NOTHING_NAMED)
@@ -93,7 +94,7 @@ class ObsService(Service):
 
     def _tell(self) -> None:
         status = self._status
-        if status.ok:
+        if status is not None and status.ok:
             self.ready(status.detail)
-        else:
+        elif status is not None:
             self.degraded(status.detail)

@@ -18,8 +18,8 @@ NAMES: dict[str, dict[str, str]] = {
         "happy": "happy", "angry": "angry", "sad": "sad", "relaxed": "relaxed", "surprised": "surprised",
     },
 }  # fmt: skip
-"""Our word -> the preset's name; receivers may tell capitals from small letters. VRM 0 has no preset for surprise,
-but models of VRoid Studio have a shape of this name; where there is none, receivers ignore it."""
+"""Our word -> the preset's name; receivers may tell capitals from small letters. VRM 0 has no preset for
+surprise, but models of VRoid Studio have a shape of this name; where there is none, receivers ignore it."""
 
 MOODS: dict[MoodName, dict[str, float]] = {
     "neutral": {},

@@ -111,13 +111,14 @@ class VmcService(Service):
 def open_socket(address: str) -> socket.socket:
     """A socket that never blocks and hears of packets that come back. Raises BadAddress."""
     host, _, port = address.rpartition(":")
+    if not 0 < int(port) < 65_536:
+        raise BadAddress(f"vmc.address is {address!r}: a port is a number from 1 to 65535.")
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_DGRAM
-        )[0]
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+        family, kind, protocol, _, place = found[0]
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         made.connect(place)
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         raise BadAddress(f"vmc.address is {address!r}, where nothing can be sent: {error}.") from None
     return made
