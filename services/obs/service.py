@@ -63,9 +63,7 @@ class ObsService(Service):
                 self._picture.begin()
                 self._link.start()
             elif not self._link.is_alive:
-                raise RuntimeError(
-                    "the connection's thread has ended"
-                )  # the launcher starts this process again
+                raise RuntimeError("the thread to OBS has ended")  # the launcher starts this process again
             if self._picture.values != self._sent:
                 self._sent = self._picture.values
                 self._link.want(self._sent)
@@ -73,7 +71,7 @@ class ObsService(Service):
         return IDLE_S if left_s is None else min(IDLE_S, left_s)
 
     def stop(self) -> None:
-        """Close the connection; OBS keeps what stands there."""
+        """Close the connection; what stands in OBS is replaced at the next start."""
         if self._link is not None:
             self._link.stop()
 

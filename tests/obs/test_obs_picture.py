@@ -125,6 +125,8 @@ def test_a_panic_clears_all_and_switches_every_time():
     assert (show.texts, show.scene) == (EMPTY, "BRB")
     show.picture.mute(True)
     assert show.picture.values[SCENE] == first
+    show.picture.clear()  # the director died: the panic is not over
+    assert (show.texts, show.scene) == (EMPTY, "BRB")
     show.picture.mute(False)
     assert show.scene == "Chatting"
     show.picture.mute(True)
