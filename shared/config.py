@@ -199,11 +199,11 @@ class ObsSettings(Section):
 class VmcSettings(Section):
     """Where the service `vmc` sends her face."""
 
-    address: str = Field(default="127.0.0.1:39540", pattern=r"^.+:\d{1,5}$")
+    address: str = Field(default="127.0.0.1:39539", pattern=r"^.+:\d{1,5}$")
     names: Literal["vrm0", "vrm1"] = "vrm0"
     """How the receiver names blend shapes: A, Joy, Blink, or aa, happy, blink."""
     rate_hz: int = Field(default=60, ge=30, le=120)
-    sway_deg: float = Field(default=3.0, ge=0.0, le=15.0)
+    sway_deg: float = Field(default=0.0, ge=0.0, le=15.0)
     """How far her head turns by itself; 0 sends no bone at all."""
 
 

@@ -149,7 +149,7 @@ def test_frames_come_at_the_rate_and_are_not_hurried_after_a_stop(show, receiver
 
 
 def test_at_least_thirty_frames_a_second_by_the_real_clock(open_bus, receiver):
-    akane = Show(open_bus, receiver.address, monotonic)
+    akane = Show(open_bus, receiver.address, monotonic, sway_deg=3.0)
     frames: list = []
 
     def turn() -> bool:
@@ -168,7 +168,7 @@ def test_at_least_thirty_frames_a_second_by_the_real_clock(open_bus, receiver):
 
 def test_nobody_listening_is_told_and_does_not_stop_the_show(open_bus, receiver):
     receiver.socket.close()
-    akane = Show(open_bus, receiver.address, sway_deg=0.0)
+    akane = Show(open_bus, receiver.address)
 
     def turn() -> bool:
         akane.fake.advance(1 / 60)
@@ -195,8 +195,8 @@ def check(**own) -> tuple[bool, str]:
 
 
 def test_the_check_and_a_bad_address(open_bus):
-    assert check() == (True, "sends to 127.0.0.1:39540, 60 a second")
-    for address in ("127.0.0.1:99999", "no such host:39540"):
+    assert check() == (True, "sends to 127.0.0.1:39539, 60 a second")
+    for address in ("127.0.0.1:99999", "no such host:39539"):
         ok, detail = check(address=address)
         assert not ok
         assert repr(address) in detail
@@ -208,4 +208,4 @@ def test_without_the_package_the_check_and_the_start_say_so(open_bus, monkeypatc
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert check()[1].startswith("The service vmc needs the package python-osc")
     with pytest.raises(StartError, match="pip install python-osc"):
-        Show(open_bus, "127.0.0.1:39540")
+        Show(open_bus, "127.0.0.1:39539")
