@@ -14,13 +14,13 @@ from shared.access import bearer, hostname, is_key, names_this_machine
 COMMANDING = ("/control", "/command/")
 """Paths that begin so always need the token."""
 READING = ("/bus", "/model.vrm")
-"""What the show says, and a model that may not be everybody's: for pages of this stage and whoever has the token."""
+"""What she says, and a model that may not be everybody's: for pages of this stage and who has the token."""
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "font-src 'self'; connect-src 'self' blob:; base-uri 'none'; form-action 'none'"
 )
-"""Nothing from elsewhere, no script and no style inside a page: chat text can be nothing but text. A blob is what a
-script of the page has made itself: a model's pictures, cut out of its file."""
+"""Nothing from elsewhere, no script and no style inside a page: chat text can be nothing but text. A blob is what
+a script of the page has made itself: a model's pictures, cut out of its file."""
 HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",

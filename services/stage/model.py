@@ -20,7 +20,7 @@ class ModelError(Exception):
 
 
 def model_of(path: str) -> Path | None:
-    """The file if it is a VRM, None for an empty `path`. Reads no more than its JSON chunk. Raises ModelError."""
+    """The file if it is a VRM, None for an empty `path`; only its JSON chunk is read. Raises ModelError."""
     if not path:
         return None
     file = Path(path).expanduser()
@@ -70,5 +70,5 @@ def _rows(table: Any) -> list[Any]:
 
 
 def _is_elsewhere(part: Any) -> bool:
-    """The page could not fetch it: nothing but this one file is served, and nothing comes from the internet."""
+    """No page could fetch it: only this one file is served, and nothing comes from the internet."""
     return isinstance(part, dict) and "uri" in part

@@ -65,7 +65,16 @@ MORPHS: dict[str, dict[str, tuple[float, float]]] = {
     "oh": {"mouth": (0.7, 6)}, "blink": {"eye": (1, 0.05)}, "happy": {"mouth": (1.5, 2)}, "angry": {"brow": (1, 3)},
     "sad": {"mouth": (0.6, 1)}, "relaxed": {"eye": (1, 0.7)}, "surprised": {"eye": (1.2, 1.4)},
 }  # fmt: skip
-OLD_NAMES = {"aa": "a", "ih": "i", "ou": "u", "ee": "e", "oh": "o", "happy": "joy", "sad": "sorrow", "relaxed": "fun"}
+OLD_NAMES = {
+    "aa": "a",
+    "ih": "i",
+    "ou": "u",
+    "ee": "e",
+    "oh": "o",
+    "happy": "joy",
+    "sad": "sorrow",
+    "relaxed": "fun",
+}
 CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)], np.float32)
 QUADS = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
 FLOAT, UNSIGNED_SHORT, NEAREST = 5126, 5123, 9728
@@ -115,7 +124,9 @@ def vrm_bytes(version: str) -> bytes:
         parent = kept(BONES[name][0])
         offset = place(name) - (place(parent) if parent else 0)
         children = [names.index(each) for each in names if kept(BONES[each][0]) == name]
-        nodes.append({"name": name, "translation": offset.tolist(), **({"children": children} if children else {})})
+        nodes.append(
+            {"name": name, "translation": offset.tolist(), **({"children": children} if children else {})}
+        )
     face_node, body_node = len(nodes), len(nodes) + 1
     nodes[names.index("head")]["children"].append(face_node)
     nodes += [{"name": "face", "mesh": 0}, {"name": "body", "mesh": 1, "skin": 0}]
@@ -140,7 +151,11 @@ def vrm_bytes(version: str) -> bytes:
     human = [name for name in names if not name.startswith("hair")]
     tail = [names.index("hair"), names.index("hairTip")]
     (_old if is_old else _new)(document, {name: names.index(name) for name in human}, tail, face_node)
-    document |= {"bufferViews": buffer.views, "accessors": buffer.accessors, "buffers": [{"byteLength": len(buffer.data)}]}
+    document |= {
+        "bufferViews": buffer.views,
+        "accessors": buffer.accessors,
+        "buffers": [{"byteLength": len(buffer.data)}],
+    }
     return glb_bytes(document, bytes(buffer.data))
 
 
@@ -161,10 +176,13 @@ def _boxes(parts: Any) -> Floats:
 def _primitive(buffer: _Buffer, parts: Any, turned: Floats, origin: Floats) -> dict[str, Any]:
     points = _boxes(parts) * turned - origin
     corners = [CORNERS[list(quad)] for quad in QUADS]
-    normals = np.tile(np.concatenate([np.repeat([quad.mean(0) * 2], 4, 0) for quad in corners]), (len(parts), 1)) * turned
+    normals = (
+        np.tile(np.concatenate([np.repeat([quad.mean(0) * 2], 4, 0) for quad in corners]), (len(parts), 1))
+        * turned
+    )
     texels = np.repeat([[(colour + 0.5) / len(PALETTE), 0.5] for *_, colour in parts], 24, 0)
     first = np.arange(0, len(points), 4)[:, None]
-    triangles = (first + [0, 1, 2, 0, 2, 3]).reshape(-1).astype(np.uint16)
+    triangles = np.add(first, [0, 1, 2, 0, 2, 3]).reshape(-1).astype(np.uint16)
     return {
         "attributes": {
             "POSITION": buffer.add(points.astype(np.float32), "VEC3"),
@@ -177,7 +195,12 @@ def _primitive(buffer: _Buffer, parts: Any, turned: Floats, origin: Floats) -> d
 
 def _morph(changes: dict[str, tuple[float, float]], turned: Floats) -> Floats:
     changed = [
-        (part, centre, (size[0] * changes.get(part, (1, 1))[0], size[1] * changes.get(part, (1, 1))[1], size[2]), colour)
+        (
+            part,
+            centre,
+            (size[0] * changes.get(part, (1, 1))[0], size[1] * changes.get(part, (1, 1))[1], size[2]),
+            colour,
+        )
         for part, centre, size, colour in FACE
     ]
     return ((_boxes(changed) - _boxes(FACE)) * turned).astype(np.float32)
@@ -216,8 +239,12 @@ def _new(document: dict[str, Any], human: dict[str, int], tail: list[int], face:
         },
     }  # fmt: skip
     document["materials"][0]["extensions"] = {
-        "VRMC_materials_mtoon": {"specVersion": "1.0", "shadeColorFactor": [0.8, 0.7, 0.75],
-            "shadeMultiplyTexture": {"index": 0}, "shadingToonyFactor": 0.9}
+        "VRMC_materials_mtoon": {
+            "specVersion": "1.0",
+            "shadeColorFactor": [0.8, 0.7, 0.75],
+            "shadeMultiplyTexture": {"index": 0},
+            "shadingToonyFactor": 0.9,
+        }
     }
 
 
