@@ -19,8 +19,8 @@ CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "font-src 'self'; connect-src 'self' blob:; base-uri 'none'; form-action 'none'"
 )
-"""Nothing from elsewhere, no script and no style inside a page: chat text can be nothing but text. A blob is what
-a script of the page has made itself: a model's pictures, cut out of its file."""
+"""Nothing from elsewhere, no script and no style inside a page: chat text can be nothing but text. A blob is
+what a script of the page has made itself: a model's pictures, cut out of its file."""
 HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
