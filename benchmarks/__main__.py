@@ -8,7 +8,19 @@ import json
 import sys
 import time
 
-BENCHMARKS = ("bus", "dashboard", "stage", "llm_service", "engine", "adapter", "persona", "show", "fresh")
+BENCHMARKS = (
+    "bus",
+    "dashboard",
+    "stage",
+    "llm_service",
+    "hearing",
+    "voice",
+    "engine",
+    "adapter",
+    "persona",
+    "show",
+    "fresh",
+)
 """Modules of this folder that have `run() -> Iterable[Figure]`, quickest first."""
 
 

@@ -6,7 +6,6 @@ llama.cpp is built once, in an environment of its own in the cache (minutes), as
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import torch
 
 from benchmarks.exactness import chat_tokens, exactness, logits_of
 from benchmarks.figures import Figure
+from benchmarks.peers import peer_python
 from shared.config import ROOT
 from shared.cores import physical_cores
 from shared.model.loading import load_model
@@ -80,15 +80,8 @@ class Worker:
         self._process.wait()
 
 
-def peer_python() -> Path:
-    """The interpreter of the peer's environment, made and filled if it is not there."""
-    home = cache_dir() / "peers" / "llama-cpp"
-    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not any(home.glob("**/llama_cpp/__init__.py")):
-        print(f"building {PEER}: once, some minutes", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", PEER], check=True)
-    return python
+def _peer() -> Path:
+    return peer_python("llama-cpp", (PEER,), "llama_cpp")
 
 
 def our_worker(engine: str = "native", context: int = CONTEXT, rows: int = ROWS) -> Worker:
@@ -101,7 +94,7 @@ def peer_worker(model: Path | None = None, context: int = CONTEXT + 1024, rows: 
     """llama.cpp on a GGUF file, the default model's if none is given."""
     path = model or load_preset(DEFAULT_PRESET).path
     numbers = [str(context), str(physical_cores()), str(rows)]
-    return Worker([str(peer_python()), PEER_SCRIPT, str(path), *numbers])
+    return Worker([str(_peer()), PEER_SCRIPT, str(path), *numbers])
 
 
 def peers_fastest() -> Path:
@@ -109,7 +102,7 @@ def peers_fastest() -> Path:
     path = load_preset(DEFAULT_PRESET).path
     fast = cache_dir() / "peers" / f"{path.stem}-as-Q4_0.gguf"
     if not fast.exists():
-        command = [str(peer_python()), PEER_SCRIPT, "quantize", str(path), str(fast)]
+        command = [str(_peer()), PEER_SCRIPT, "quantize", str(path), str(fast)]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     return fast
 

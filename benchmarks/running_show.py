@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,14 +26,21 @@ class Show:
     def __init__(self, process: subprocess.Popen[bytes], bus: Bus) -> None:
         self.process = process
         self.bus = bus
+        self._waiting: deque[Message] = deque()
+
+    def next(self, timeout_s: float) -> Message | None:
+        """The next message; None when none came in time."""
+        deadline = time.monotonic() + timeout_s
+        while not self._waiting and (left_s := deadline - time.monotonic()) > 0:
+            self._waiting.extend(item for item in self.bus.poll(left_s) if isinstance(item, Message))
+        return self._waiting.popleft() if self._waiting else None
 
     def until(self, done: Callable[[Message], Any], timeout_s: float) -> Message:
         """The first message for which `done` is true. TimeoutError names what was waited for."""
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            for item in self.bus.poll(0.2):
-                if isinstance(item, Message) and done(item):
-                    return item
+        while message := self.next(deadline - time.monotonic()):
+            if done(message):
+                return message
         raise TimeoutError(f"nothing within {timeout_s} s")
 
     def submit(self, text: str) -> str:

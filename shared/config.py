@@ -23,6 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 """Folder of the checkout: configs, logs and examples lie here."""
 DEFAULT_CONFIG = ROOT / "configs" / "stack.toml"
 
+_SECRET = ("password", "token")
+"""Keys whose value no error message may show."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -170,6 +173,42 @@ class StageSettings(Section):
     """A VRM file (0.x or 1.0) that is shown instead of the puppet; empty: the puppet."""
 
 
+_PHASE = r"^(idle|thinking|speaking|panic)="
+
+
+class ObsSettings(Section):
+    """What the service `obs` changes in OBS; empty names leave it alone."""
+
+    address: str = Field(default="ws://127.0.0.1:4455", pattern=r"^wss?://")
+    password: str = Field(default="", repr=False)
+    """Better in the environment: AKANE_OBS_PASSWORD."""
+    text_name: str = ""
+    """The text source that gets the name of whom she answers."""
+    text_question: str = ""
+    """The text source that gets what was asked."""
+    text_speech: str = ""
+    """The text source that gets what she says, as it is heard."""
+    max_chars: int = Field(default=200, ge=1, le=2_000)
+    """Longer texts are cut."""
+    hold_s: float = Field(default=2.0, ge=0.0, le=60.0)
+    """How long texts and scene stay when she has ended."""
+    scenes: list[Annotated[str, Field(pattern=_PHASE + r".+$")]] = []
+    """Phase and the scene to switch to, like `speaking=Talking`."""
+    items: list[Annotated[str, Field(pattern=_PHASE + r"[^/]+/.+$")]] = []
+    """Phase, scene and the source that is shown there in this phase only, like `thinking=Main/Dots`."""
+
+
+class VmcSettings(Section):
+    """Where the service `vmc` sends her face."""
+
+    address: str = Field(default="127.0.0.1:39539", pattern=r"^.+:\d{1,5}$")
+    names: Literal["vrm0", "vrm1"] = "vrm0"
+    """How the receiver names blend shapes: A, Joy, Blink, or aa, happy, blink."""
+    rate_hz: int = Field(default=60, ge=30, le=120)
+    sway_deg: float = Field(default=0.0, ge=0.0, le=15.0)
+    """How far her head turns by itself; 0 sends no bone at all."""
+
+
 class DashboardSettings(Section):
     """The terminal."""
 
@@ -194,6 +233,8 @@ class Settings(Section):
     tts: TtsSettings = TtsSettings()
     api: ApiSettings = ApiSettings()
     stage: StageSettings = StageSettings()
+    obs: ObsSettings = ObsSettings()
+    vmc: VmcSettings = VmcSettings()
     dashboard: DashboardSettings = DashboardSettings()
     launcher: LauncherSettings = LauncherSettings()
 
@@ -273,6 +314,8 @@ def _sentence(model: type[BaseModel], error: ValidationError, where: str) -> str
     if first["type"] == "missing":
         return f"The key {dotted!r} is missing in {where}."
     reason = first["msg"][0].lower() + first["msg"][1:]
+    if location[-1] in _SECRET:
+        return f"The key {dotted!r} in {where} is wrong: {reason}."
     return f"The key {dotted!r} in {where} is {first['input']!r}: {reason}."
 
 

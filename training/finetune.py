@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 from torch import nn
 
 from shared.config import ROOT
-from shared.model.adapter import TARGETS, AdapterInfo
+from shared.model.adapter import TARGETS, AdapterInfo, load_adapter
 from shared.model.checkpoint import save_checkpoint
 from shared.model.gpt import GPT
 from shared.model.loading import LoadedModel
@@ -29,7 +29,7 @@ from training.dialogues import dialogue_files, read_dialogues
 from training.distributed import World, joined
 from training.errors import TrainingError
 from training.loop import State
-from training.lora import add_lora
+from training.lora import add_adapter, add_lora
 from training.mixture import Mixture
 from training.packing import Row, row_loss
 from training.progress import display
@@ -64,6 +64,7 @@ class Arguments(RunArguments):
     replay: list[str] = Field([], description="general chat, mixed in so that less is forgotten")
     replay_share: float = Field(0.1, ge=0, lt=1, description="of general chat among all dialogues")
     examples_share: float = Field(0.3, ge=0, le=1, description="of dialogues headed by worked examples too")
+    begin: str = Field("", description="adapter to go on from; its rank, alpha and targets hold then")
     full: bool = Field(False, description="change all weights instead of learning an adapter")
     rank: int = Field(16, ge=1, le=64, description="of the adapter's matrices")
     alpha: float = Field(32.0, gt=0, description="the adapter counts alpha / rank times")
@@ -85,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def finetune(arguments: Arguments, world: World) -> int:
     """The whole run, on this rank."""
     require_free(arguments)
+    if arguments.full and arguments.begin:
+        raise TrainingError("--full changes the weights themselves: leave --begin away.")
     persona = load_persona(arguments.persona)
     files = {key: dialogue_files(getattr(arguments, key), ROOT) for key in ("data", "heldout", "replay")}
     learned = read_dialogues(files["data"])
@@ -100,7 +103,16 @@ def finetune(arguments: Arguments, world: World) -> int:
     assert isinstance(model, GPT)
     if arguments.full:
         describe_tokenizer(loaded.tokenizer)  # refused now rather than after the training
-    parameters = _learnable(model, arguments)
+    if arguments.begin:
+        path = Path(arguments.begin).expanduser()
+        files["begin"] = [path]
+        adapter = load_adapter(path)
+        shape = {key: getattr(adapter.info, key) for key in ("rank", "alpha")}
+        arguments = arguments.model_copy(update={**shape, "targets": list(adapter.info.targets)})
+        parameters = add_adapter(loaded, adapter, arguments.dropout)
+    else:
+        parameters = _learnable(model, arguments)
+    ready_to_learn(model, arguments.checkpointing)
     corpus = Corpus(loaded, persona, min(arguments.max_tokens, model.config.block_size))
     mixture = Mixture(
         corpus.fitting(learned, True),
@@ -167,13 +179,10 @@ def _learnable(model: GPT, arguments: Arguments) -> dict[str, nn.Parameter]:
     """What is learned, by name; all else is frozen."""
     if arguments.full:
         model.requires_grad_(True)
-        parameters = dict(model.named_parameters())
-    else:
-        parameters = add_lora(
-            model, arguments.rank, arguments.alpha, arguments.targets, arguments.dropout, arguments.seed
-        )
-    ready_to_learn(model, arguments.checkpointing)
-    return parameters
+        return dict(model.named_parameters())
+    return add_lora(
+        model, arguments.rank, arguments.alpha, arguments.targets, arguments.dropout, arguments.seed
+    )
 
 
 def _save(

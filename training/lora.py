@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shared.model.adapter import Adapter, require_fits
 from shared.model.gpt import GPT
+from shared.model.loading import LoadedModel
 
 
 class _LowRankLinear(torch.autograd.Function):
@@ -96,6 +98,16 @@ def add_lora(
             setattr(parent, leaf, layer)
             name = f"transformer.h.{number}.{target}"
             parameters[f"{name}.lora_a"], parameters[f"{name}.lora_b"] = layer.lora_a, layer.lora_b
+    return parameters
+
+
+def add_adapter(loaded: LoadedModel, adapter: Adapter, dropout: float = 0.0) -> dict[str, nn.Parameter]:
+    """`add_lora` in the shape of an adapter and with its values. Raises ModelError for another base."""
+    model, info = loaded.model, adapter.info
+    assert isinstance(model, GPT)
+    require_fits(adapter, model.config, loaded.sha256)
+    parameters = add_lora(model, info.rank, info.alpha, info.targets, dropout)
+    load_values({name: parameters[name] for name in adapter.tensors}, adapter.tensors)
     return parameters
 
 

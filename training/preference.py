@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from shared.config import ROOT
-from shared.model.adapter import load_adapter, require_fits
+from shared.model.adapter import load_adapter
 from shared.model.gpt import GPT
 from shared.persona import load_persona
 from training.arguments import PRESETS, parse
@@ -27,7 +27,7 @@ from training.dialogues import dialogue_files, read_records
 from training.distributed import World, joined
 from training.errors import TrainingError
 from training.loop import measured
-from training.lora import add_lora, load_values
+from training.lora import add_adapter
 from training.packing import Row, row_likelihoods
 from training.pairs import Pair, Rendered, drawn, n_steps, pair_rows, render_pair, split_pairs
 from training.progress import display
@@ -130,10 +130,8 @@ def prefer(arguments: Arguments, world: World) -> int:
     loaded, _ = load(arguments, world)
     model = loaded.model
     assert isinstance(model, GPT)
-    require_fits(adapter, model.config, loaded.sha256)
     info = adapter.info
-    parameters = add_lora(model, info.rank, info.alpha, info.targets)
-    load_values({name: parameters[name] for name in adapter.tensors}, adapter.tensors)
+    parameters = add_adapter(loaded, adapter)
     ready_to_learn(model, arguments.checkpointing)
 
     longest = min(arguments.max_tokens, model.config.block_size)

@@ -11,7 +11,7 @@ from services.director.reply import Piece, Reply, prepared
 from services.director.stage import Stage
 from services.director.turn import Turn
 from shared.commands import Cancel, Generate, Replay
-from shared.events import Finished, Mood, Token, TurnEnd
+from shared.events import Finished, Token, TurnEnd
 from shared.sanitize import clean_name
 
 log = logging.getLogger(__name__)
@@ -226,7 +226,6 @@ def _take(stage: Stage, turn: Turn, pieces: list[Piece], more_to_come: bool = Tr
     for piece in pieces:
         turn.note("first_chunk", stage.now)
         turn.chunks.append(piece)
-        stage.emit(Mood(turn=turn.id, epoch=turn.epoch, mood=piece.mood), turn.item.cause)
     if turn.reply.is_full:
         stop(stage, turn)
         close(stage, turn, "stop")

@@ -8,7 +8,7 @@ from services.director.inputs import AWAY, Answered, Heard
 from services.director.stage import Stage
 from services.director.turn import Turn
 from shared.commands import Speak, StopSpeech
-from shared.events import MoodName, SpeechFinished, TurnEnd
+from shared.events import Mood, MoodName, SpeechFinished, TurnEnd
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ def push(stage: Stage, turn: Turn) -> None:
     for number in range(turn.sent, len(turn.chunks)):
         piece = turn.chunks[number]
         is_last = turn.is_closed and number == len(turn.chunks) - 1
+        _feel(stage, turn, piece.mood)
         _speak(stage, turn, number, piece.text, piece.mood, is_last)
         turn.sent += 1
     if not turn.is_closed or turn.is_last_sent:
@@ -153,10 +154,16 @@ def _push_to_nobody(stage: Stage, turn: Turn) -> None:
         _give_up(stage, turn)
         return
     if turn.sent < len(turn.chunks):
+        for piece in turn.chunks[turn.sent :]:
+            _feel(stage, turn, piece.mood)
         turn.sent = len(turn.chunks)
         stage.publish(turn, "speaking")
     if turn.is_closed:
         turn.phase = "done"
+
+
+def _feel(stage: Stage, turn: Turn, mood: MoodName) -> None:
+    stage.emit(Mood(turn=turn.id, epoch=turn.epoch, mood=mood), turn.item.cause)
 
 
 def _speak(stage: Stage, turn: Turn, number: int, text: str, mood: MoodName, is_last: bool) -> None:

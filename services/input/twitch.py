@@ -65,7 +65,7 @@ def channel_name(name: str) -> str | None:
 
 def backoff_s(failures: int, rng: random.Random) -> float:
     """Seconds before the next attempt: 1 to 60, doubling, spread so that clients do not come in step."""
-    return max(1.0, min(60.0, 2.0**failures) * rng.uniform(0.5, 1.0))
+    return max(1.0, min(60.0, 2.0 ** min(failures, 6)) * rng.uniform(0.5, 1.0))
 
 
 class TwitchChat:

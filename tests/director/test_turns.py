@@ -254,6 +254,7 @@ def test_say_is_next_in_line() -> None:
     assert {speak.turn for speak in speaks} == {"say-1"}
     assert [speak.text for speak in speaks] == ["Short break, everyone!", "Back soon."]
     assert speaks[-1].last
+    assert [mood.mood for mood in talk.all(Mood) if mood.turn == "say-1"] == ["happy", "happy"]
 
 
 def test_lost_tokens_are_asked_for_and_spoken_once() -> None:

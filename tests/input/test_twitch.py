@@ -219,3 +219,4 @@ def test_backoff_doubles_up_to_a_minute_and_is_spread() -> None:
         ceiling = max(1.0, min(60.0, 2.0**failures))
         assert all(1.0 <= wait <= ceiling for wait in waits)
         assert failures < 2 or max(waits) > 0.8 * ceiling > 1.3 * min(waits)
+    assert 30 <= backoff_s(5_000, rng) <= 60, "a server that is away for days"

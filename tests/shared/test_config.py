@@ -80,3 +80,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_wrong_environment_variable_is_named() -> None:
     with pytest.raises(ConfigError, match="AKANE_LLM_SLOTS"):
         load_settings(None, [], {"AKANE_LLM_SLOTS": "lots"})
+
+
+def test_a_password_of_the_wrong_type_is_not_shown(tmp_path):
+    (tmp_path / "stack.toml").write_text("[obs]\npassword = 918273\n")
+    with pytest.raises(ConfigError, match=r"'obs\.password'") as caught:
+        load_settings(tmp_path / "stack.toml", env={})
+    assert "918273" not in str(caught.value)
+    assert "hunter2" not in repr(load_settings(env={"AKANE_OBS_PASSWORD": "hunter2"}).obs)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "obs.address=127.0.0.1:4455",
+        "obs.scenes=sleeping=Bed",
+        "obs.items=thinking=Dots",
+        "vmc.rate_hz=10",
+        "vmc.address=9",
+    ],
+)
+def test_the_bodies_settings_are_checked(wrong):
+    with pytest.raises(ConfigError, match=wrong.split("=")[0]):
+        load_settings(overrides=[wrong], env={})

@@ -13,6 +13,7 @@ ONLY_IN = {
     "starlette": ("services/api/", "services/stage/", "shared/web.py"),
     "uvicorn": ("shared/web.py",),
     "llguidance": ("services/llm/",),
+    "pythonosc": ("services/vmc/",),
 }
 
 

@@ -108,6 +108,19 @@ def test_an_adapter_is_learned_and_belongs_to_its_base(
     assert " -> " in said
 
 
+def test_an_adapter_goes_on_from_another_in_its_shape(tmp_path: Path, model: Path) -> None:
+    first = tmp_path / "first"
+    assert run(*command(first, model, "--epochs", "6", "--lr", "0.01")) == 0
+    begin = first / "akane.safetensors"
+    more = command(tmp_path / "second", model, "--epochs", "1", "--lr", "1e-6", "--rank", "9")
+    assert run(*more, "--begin", str(begin)) == 0
+    before, after = load_adapter(begin), load_adapter(tmp_path / "second" / "akane.safetensors")
+    assert (after.info.rank, after.info.alpha) == (4, 32.0)
+    assert all(torch.allclose(after.tensors[name], one, atol=1e-3) for name, one in before.tensors.items())
+    found = float(rows(tmp_path / "second")[0]["loss"]) / float(rows(first)[0]["loss"])
+    assert found < 0.95  # it begins where the other ended
+
+
 def test_all_weights_are_learned_into_a_checkpoint(tmp_path: Path, model: Path) -> None:
     assert (
         run(*command(tmp_path, model, "--epochs", "4", "--full", "--lr", "0.003", "--dtype", "bfloat16")) == 0
@@ -226,6 +239,8 @@ def test_a_loss_that_is_no_number_stops_it(
         (["--device", "tpu"], "unknown device 'tpu'"),
         (["--heldout-share", "0.000001"], "too few"),
         (["--max-tokens", "16"], "are longer than"),
+        (["--begin", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["--begin", "one.safetensors", "--full"], "leave --begin away"),
     ],
 )
 def test_bad_arguments_give_one_sentence(

@@ -1,0 +1,118 @@
+"""Her voice in the whole show: from Enter to the first sound, and from an interruption to silence."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.figures import Figure, percentile
+from benchmarks.running_show import Show, running_show
+from shared.bus import Message
+from shared.commands import Interrupt
+from shared.config import ROOT, load_toml
+
+LINES = load_toml(ROOT / "benchmarks" / "data" / "chat_log.toml")["lines"]
+INTERRUPTIONS = 200
+LATEST_S = 1.5
+"""An interruption comes at a random moment of the first seconds of sound."""
+AFTERWARDS_S = 0.15
+"""How long is listened for what should not come any more."""
+PARTS = ("prefill", "decode", "synthesis", "device")
+STALE = ("speech.progress", "speech.timeline", "avatar.mouth")
+
+
+def run() -> Iterator[Figure]:
+    """One show for all figures, without a sound card (a device of 10 ms that keeps time)."""
+    with running_show() as show:
+        parts: dict[str, list[float]] = defaultdict(list)
+        for line in LINES:
+            for name, value in _parts_ms(show, line).items():
+                parts[name].append(value)
+        yield Figure("voice.first_sound_p50", statistics.median(parts["all"]), "ms", target="350")
+        yield Figure("voice.first_sound_p95", percentile(parts["all"], 0.95), "ms", target="700")
+        yield Figure("voice.answered_aloud", len(parts["all"]) / len(LINES), "share", target="all")
+        for name in (*PARTS, "rest"):
+            yield Figure(f"voice.first_sound.{name}", statistics.median(parts[name]), "ms")
+        silent_ms, stale = _interruptions(show)
+    yield Figure("voice.interrupt_to_silence_p50", statistics.median(silent_ms), "ms")
+    yield Figure("voice.interrupt_to_silence_p99", percentile(silent_ms, 0.99), "ms", target="at most 80")
+    for topic in STALE:
+        yield Figure(f"voice.stale.{topic}", stale[topic], "events", target="0")
+
+
+def _parts_ms(show: Show, line: str) -> dict[str, float]:
+    """From Enter to the first sample of her own words that is not silent, in all and by part; {} unheard.
+
+    `prefill` is the model's first token, `decode` the rest of the first chunk, `synthesis` its sound,
+    `device` the way from the rendered chunk to the loudspeaker, `rest` everything else.
+    """
+    began_ns = time.monotonic_ns()
+    message_id = show.submit(line)
+    found: dict[str, float] = {}
+    planned_ns = 0
+
+    def seen(message: Message) -> bool:
+        nonlocal planned_ns
+        payload = message.payload
+        if message.topic == "llm.finished" and payload.turn is not None:
+            found.setdefault("prefill", payload.first_token_ms)
+        elif message.topic == "speech.timeline" and payload.chunk == 0 and not planned_ns:
+            planned_ns, found["synthesis"] = message.mono, payload.synthesis_ms
+        elif message.topic == "speech.progress" and payload.sound_mono_ns and "all" not in found:
+            found["all"] = (payload.sound_mono_ns - began_ns) / 1e6
+            found["device"] = (payload.sound_mono_ns - planned_ns) / 1e6
+        elif message.topic == "turn.state" and payload.message_id == message_id and payload.phase == "done":
+            timings = payload.timings_ms
+            if "first_chunk" in timings:
+                found["decode"] = timings["first_chunk"] - timings["first_token"]
+            return True
+        return False
+
+    show.until(seen, 60)
+    if "all" not in found:
+        return {}
+    found["rest"] = found["all"] - sum(found.get(part, 0.0) for part in PARTS)
+    return found
+
+
+def _interruptions(show: Show) -> tuple[list[float], dict[str, int]]:
+    """Milliseconds from each interruption to the end of her sound, and events of her turns after that."""
+    chance = random.Random(7)
+    silent_ms: list[float] = []
+    stale = dict.fromkeys(STALE, 0)
+    while len(silent_ms) < INTERRUPTIONS:
+        show.submit(chance.choice(LINES))
+        sounding = show.until(lambda m: m.topic == "speech.progress" or _is_over(m), 60)
+        if _is_over(sounding):
+            continue
+        turn = sounding.payload.turn
+        if any(_is_over(message) for message in _during(show, chance.uniform(0, LATEST_S))):
+            continue  # she had said all
+        asked_ns = time.monotonic_ns()
+        show.bus.request(Interrupt(reason="benchmark"), timeout_s=5.0)
+        finished = show.until(partial(_is_silent, turn), 10)
+        if finished.payload.reason != "stopped":
+            continue  # her last word came first
+        silent_ms.append((finished.mono - asked_ns) / 1e6)
+        for message in _during(show, AFTERWARDS_S):
+            if message.topic in STALE and message.payload.turn == turn:
+                stale[message.topic] += 1
+    return silent_ms, stale
+
+
+def _during(show: Show, seconds: float) -> Iterator[Message]:
+    until_s = time.monotonic() + seconds
+    while message := show.next(until_s - time.monotonic()):
+        yield message
+
+
+def _is_silent(turn: str, message: Message) -> bool:
+    return message.topic == "speech.finished" and message.payload.turn == turn
+
+
+def _is_over(message: Message) -> bool:
+    return message.topic == "turn.state" and message.payload.phase == "done"

@@ -1,0 +1,1 @@
+"""OBS on the bus: texts, scenes and sources that follow the show."""
