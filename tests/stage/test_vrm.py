@@ -137,8 +137,7 @@ ACTED = """
   const place = (bone) => { const p = bone.position.clone(); bone.getWorldPosition(p); return p; };
   for (let ms = 0; ms < seconds * 1000; ms += 25) {
     one.update(1e7 + ms);
-    const front = one.target.position.clone();
-    node("head").getWorldDirection(front);
+    const front = vrm.lookAt.faceFront.clone().transformDirection(node("head").matrixWorld);
     seen.push({
       blink: vrm.expressionManager.getValue("blink"), yaw: vrm.lookAt.yaw, pitch: vrm.lookAt.pitch,
       front: front.toArray(), spine: node("spine").quaternion.toArray(),
