@@ -32,6 +32,13 @@ IS_PUPPET = "!!akane.avatar.puppet.strands"
 SAID = "document.querySelector('.notice').hidden ? '' : document.querySelector('.notice').textContent"
 
 
+@pytest.fixture(autouse=True)
+def small(request: pytest.FixtureRequest) -> None:
+    """A model without a graphics card costs time by the pixel."""
+    if "tab" in request.fixturenames:
+        request.getfixturevalue("tab").page.set_viewport_size({"width": 256, "height": 144})
+
+
 @pytest.fixture
 def make_stage(broker: BusSettings, tmp_path: Path) -> Any:
     """`make_stage(bytes)`: a stage whose model is a file of these."""
