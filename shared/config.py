@@ -171,6 +171,8 @@ class StageSettings(Section):
     chat_px: int = Field(default=24, ge=8, le=400)
     puppet: list[Annotated[str, Field(pattern=r"^[a-z]+=#[0-9a-fA-F]{6}$")]] = []
     """Colours of the puppet, like `hair=#3355cc`; `configs/stack.toml` says which there are."""
+    vrm: str = ""
+    """A VRM file (0.x or 1.0) that is shown instead of the puppet; empty: the puppet."""
 
 
 class VtubeStudioSettings(Section):

@@ -13,12 +13,14 @@ from shared.access import bearer, hostname, is_key, names_this_machine
 
 COMMANDING = ("/control", "/command/")
 """Paths that begin so always need the token."""
-READING = "/bus"
+READING = ("/bus", "/model.vrm")
+"""What she says, and a model that may not be everybody's: for pages of this stage and who has the token."""
 CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "font-src 'self'; connect-src 'self' blob:; base-uri 'none'; form-action 'none'"
 )
-"""Nothing from elsewhere, no script and no style inside a page: chat text can be nothing but text."""
+"""Nothing from elsewhere, no script and no style inside a page: chat text can be nothing but text. A blob is
+what a script of the page has made itself: a model's pictures, cut out of its file."""
 HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -55,12 +57,12 @@ def judge(rules: Rules, path: str, headers: Mapping[str, str], given: str) -> Re
     host = headers.get("host", "")
     if rules.is_local and not names_this_machine(host, rules.host):
         return Refusal(403, f"The Host header names {hostname(f'//{host}')[:100]!r}, not this machine.")
-    if path != READING:
+    if path not in READING:
         return None
     if given:
         return Refusal(401, "The token is wrong.")
     if not rules.is_local:
-        return Refusal(401, "Other machines can reach this stage, so /bus needs the token: ?token=…")
+        return Refusal(401, f"Other machines can reach this stage, so {path} needs the token: ?token=…")
     origin = headers.get("origin")
     if origin is None or origin in (f"http://{host}", *rules.origins):  # no Origin: no browser
         return None

@@ -1,4 +1,4 @@
-"""The routes: pages, theme, `/bus`, commands, and the control page's buttons."""
+"""The routes: pages, theme, model, `/bus`, commands, and the control page's buttons."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from services.stage.access import Access, Rules
 from services.stage.acting import STATUS, Ask, Bad, button, command_of, fields_of
 from services.stage.health import health_of
 from services.stage.hub import OFFERED, Full, Hub, Page, notice
+from services.stage.model import ADDRESS, ModelError, model_of
 from shared.commands import Command, Panic, Reply
 from shared.config import StageSettings
 from shared.requests import CommandError
@@ -46,6 +47,7 @@ class Endpoints:
         return [
             *pages,
             Route("/theme.json", self.theme),
+            Route(ADDRESS, self.model),
             Route("/command/{name}", self.command, methods=["POST"]),
             Route("/control/health", self.health),
             Route("/control/{name}", self.control, methods=["GET", "POST"]),
@@ -54,9 +56,24 @@ class Endpoints:
         ]
 
     async def theme(self, _: Request) -> Response:
-        """GET /theme.json: the settings that say how pages look."""
+        """GET /theme.json: the settings that say how pages look, and whether there is a model to show."""
         colours = dict(colour.split("=") for colour in self._settings.puppet)
-        return JSONResponse({**self._settings.model_dump(include=set(THEME)), **colours})
+        own = self._settings.model_dump(include=set(THEME))
+        try:
+            model = "there" if await asyncio.to_thread(model_of, self._settings.vrm) else "none"
+        except ModelError:
+            model = "faulty"  # why is for the terminal: a path has no place on a stream
+        return JSONResponse({**own, **colours, "model": model})
+
+    async def model(self, _: Request) -> Response:
+        """GET /model.vrm: the file of the settings as it is now; no request can name another one."""
+        try:
+            file = await asyncio.to_thread(model_of, self._settings.vrm)
+        except ModelError:
+            raise Bad(404, "The model of the settings cannot be shown: see launcher.py --check.") from None
+        if file is None:
+            raise Bad(404, "The settings name no model: stage.vrm is empty.")
+        return FileResponse(file, media_type="model/gltf-binary")
 
     async def health(self, _: Request) -> Response:
         """GET /control/health: services, latencies of the last turn, pages."""

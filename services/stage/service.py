@@ -8,6 +8,7 @@ from services.stage.access import Rules
 from services.stage.acting import Ask
 from services.stage.app import make_app
 from services.stage.hub import KEPT, Hub, notice
+from services.stage.model import ModelError, model_of
 from services.stage.token import TokenError, token_of
 from shared.bus import Bus, Message, SourceLost
 from shared.clock import Clock
@@ -43,8 +44,9 @@ class StageService(Service):
         own = self.settings.stage
         try:
             rules = rules_of(own)
+            model_of(own.vrm)
             socket = listen("stage", own.host, own.port, BACKLOG)
-        except (AddressInUse, TokenError) as error:
+        except (AddressInUse, ModelError, TokenError) as error:
             raise StartError(str(error)) from None
         app = make_app(self.hub, own, rules, self._ask)
         self._server = WebServer(app, socket, ws="websockets-sansio")
@@ -96,12 +98,13 @@ class StageService(Service):
 
     @classmethod
     def check(cls, settings: Settings) -> list[Finding]:
-        """Is the address free, and is there a token?"""
+        """Is the address free, is there a token, can her model be shown?"""
         own = settings.stage
         try:
             token_of(own)
+            model_of(own.vrm)
             socket = listen("stage", own.host, own.port)
-        except (AddressInUse, TokenError) as error:
+        except (AddressInUse, ModelError, TokenError) as error:
             return [Finding("stage", False, str(error), "set [stage] in configs/stack.toml")]
         place = place_of(socket)
         socket.close()

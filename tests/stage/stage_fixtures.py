@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from stage_helpers import Stage
+from stage_helpers import Stage, Tab
 
 from shared.config import BusSettings
 
@@ -34,6 +34,17 @@ def browser() -> Iterator[Any]:
             pytest.skip(
                 "Chromium is not installed (apt install chromium, or python -m playwright install chromium)"
             )
-        made = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        made = driver.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+        )
         yield made
         made.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Tab]:
+    """A tab of its own, with nothing kept from other tests."""
+    made = Tab(browser)
+    yield made
+    made.page.close()
+    assert made.errors == []

@@ -1,4 +1,4 @@
-"""A stage in a thread on a real broker, and clients for it."""
+"""A stage in a thread on a real broker, clients for it, and a browser's tab."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from waiting import until_true
 from websockets.sync.client import ClientConnection, connect
 
 from services.stage.service import StageService
@@ -22,6 +23,8 @@ from shared.service import Service, StopSignal, serve
 
 TOKEN = "a-token-for-tests-only"
 WAIT_S = 10.0
+LIVE = "html[data-live=yes]"
+"""A page that has had the state."""
 
 
 class Stage:
@@ -98,6 +101,32 @@ class Stage:
         self._stop.set()
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
+
+
+class Tab:
+    """A page that must stay without console errors."""
+
+    def __init__(self, browser: Any) -> None:
+        self.page = browser.new_page(viewport={"width": 640, "height": 360})
+        self.page.set_default_timeout(60_000)  # for failure only: a loaded machine is slow, not wrong
+        self.errors: list[str] = []
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.requested: list[str] = []
+        self.page.on("request", lambda request: self.requested.append(request.url))
+
+    def _note(self, said: Any) -> None:
+        # a browser without a graphics card says so whenever it puts a WebGL canvas on the page
+        if said.type in ("error", "warning") and "GPU stall due to ReadPixels" not in said.text:
+            self.errors.append(said.text)
+
+    def open(self, url: str) -> Any:
+        self.page.goto(url)
+        self.page.wait_for_selector(LIVE, state="attached")
+        return self.page
+
+    def until(self, look: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+        return until_true(look, timeout_s, lambda: f"{self.page.inner_text('body')!r}, {self.errors}")
 
 
 def read(socket: ClientConnection, done: Callable[[dict[str, Any]], object]) -> list[dict[str, Any]]:

@@ -59,6 +59,10 @@ HERE = {"host": "127.0.0.1:7780"}
         (OPEN, "/bus", {"host": "192.168.1.5:7780", "origin": "http://192.168.1.5:7780"}, "", 401),
         (OPEN, "/bus", {"host": "192.168.1.5:7780"}, TOKEN, None),
         (OPEN, "/bus", {"host": "h", "origin": "https://good.example"}, "", 401),
+        (LOCAL, "/model.vrm", HERE, "", None),
+        (LOCAL, "/model.vrm", {**HERE, "origin": "https://evil.example"}, "", 403),
+        (OPEN, "/model.vrm", {"host": "192.168.1.5:7780"}, "", 401),
+        (OPEN, "/model.vrm", {"host": "192.168.1.5:7780"}, TOKEN, None),
         (OPEN, "/control", {"host": "192.168.1.5:7780"}, "ключ", 401),
     ],
 )  # fmt: skip

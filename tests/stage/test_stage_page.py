@@ -5,13 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import OpenBus
-from stage_helpers import TOKEN, Stage, mouth, progress, timeline, turn
+from stage_helpers import LIVE, TOKEN, Stage, Tab, mouth, progress, timeline, turn
 from waiting import until_true
 
 from shared.bus import Bus
@@ -20,40 +18,8 @@ from shared.events import ChatMessage, ChatRetracted, Mood, Mouth, SpeechFinishe
 
 pytest_plugins = ("stage_fixtures",)
 
-LIVE = "html[data-live=yes]"
 WORD_S = 0.24
 START_S = 30.0
-
-
-class Tab:
-    """A page that must stay without console errors."""
-
-    def __init__(self, browser: Any) -> None:
-        self.page = browser.new_page(viewport={"width": 640, "height": 360})
-        self.page.set_default_timeout(60_000)  # for failure only: a loaded machine is slow, not wrong
-        self.errors: list[str] = []
-        self.page.on(
-            "console", lambda said: said.type in ("error", "warning") and self.errors.append(said.text)
-        )
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.requested: list[str] = []
-        self.page.on("request", lambda request: self.requested.append(request.url))
-
-    def open(self, url: str) -> Any:
-        self.page.goto(url)
-        self.page.wait_for_selector(LIVE, state="attached")
-        return self.page
-
-    def until(self, look: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-        return until_true(look, timeout_s, lambda: f"{self.page.inner_text('body')!r}, {self.errors}")
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Tab]:
-    made = Tab(browser)
-    yield made
-    made.page.close()
-    assert made.errors == []
 
 
 def spoken(bus: Bus, epoch: int, words: list[str]) -> float:

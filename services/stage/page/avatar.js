@@ -1,4 +1,4 @@
-// Drives the puppet: mood, pose and mouth from the bus, one frame after the other.
+// Drives whatever she is drawn with: mood, pose and mouth from the bus, one frame after the other.
 
 const TO_THE_CHAT = { x: 0.55, y: 0.1 };
 const AHEAD = { x: 0, y: 0 };
@@ -10,11 +10,14 @@ const POSES = { thinking: "thinking", speaking: "speaking" };
 export class Avatar {
   // Loaded only by pages that show her.
   static async made(host, clock, look) {
-    const [{ Puppet }, { THEME }] = await Promise.all([import("./puppet/puppet.js"), import("./puppet/palette.js")]);
-    const colours = Object.entries(look).filter(([key, value]) => key in THEME && /^#[0-9a-f]{6}$/i.test(value));
-    return new Avatar(new Puppet(host, { theme: Object.fromEntries(colours) }), clock);
+    const [{ Actor }, { Wardrobe }] = await Promise.all([import("./puppet/actor.js"), import("./wardrobe.js")]);
+    const avatar = new Avatar(new Actor(), clock);
+    avatar.wardrobe = new Wardrobe(host, look, (puppet) => avatar.wear(puppet));
+    await avatar.wardrobe.open();
+    return avatar;
   }
 
+  // `puppet`: an Actor; while a model loads it acts unseen.
   constructor(puppet, clock) {
     this.puppet = puppet;
     this.clock = clock;
@@ -22,6 +25,11 @@ export class Avatar {
     this.has_mouth = true; // false: twenty other pages get `avatar.mouth`, this one reads the plan
     this.phase = "idle";
     this.shut();
+  }
+
+  wear(puppet) {
+    puppet.follow(this.puppet);
+    this.puppet = puppet;
   }
 
   shut() {

@@ -2,7 +2,7 @@
 
 const COLOURS = ["accent", "ink", "outline", "background"];
 const SIZES = ["caption_px", "chat_px"];
-const PRIVATE = ["token", "hide"]; // parameters that are not about looks
+const PRIVATE = ["token", "hide", "model"]; // not for a page's address to say, or not about looks
 
 // A # in a URL begins its fragment: colours may be written without it.
 const hashed = (value) => (/^([0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8})$/i.test(value) ? `#${value}` : value);

@@ -1,38 +1,19 @@
-// The puppet: eases what it is told, steps its springs, and has its parts painted.
+// The puppet: an actor whose springs and painted parts follow what it does.
 
-import { blink, glance, idleMotion, peeking, POSES } from "./idle.js";
-import { MOODS, moodNumbers } from "./moods.js";
-import { MOUTHS, mouthWeights } from "./mouths.js";
+import { Actor } from "./actor.js";
 import { paint } from "./painting.js";
 import { palette } from "./palette.js";
 import { STRANDS } from "./hair_shapes.js";
 import { Strand } from "./hair.js";
 import { RIBBON_ROOT } from "./ribbon.js";
 import { Rig } from "./rig.js";
-import { Chain, ease, STEP_S } from "./springs.js";
+import { Chain } from "./springs.js";
 
-const LONGEST_S = 2; // after a longer gap (a hidden page) only this much is stepped through
-const EASE = { mood: ease(0.16), mouth: ease(0.04), look: ease(0.16), eyes: ease(0.05), pose: ease(0.28) };
-
-function approach(now, goal, share) {
-  for (const key of Object.keys(now)) now[key] += ((goal[key] ?? 0) - now[key]) * share;
-}
-
-function known(table, name, what) {
-  if (!Object.hasOwn(table, name)) throw new Error(`${what} "${name}" is unknown; there are ${Object.keys(table).join(", ")}`);
-  return name;
-}
-
-export class Puppet {
-  #mood = "neutral";
-  #pose = "idle";
-  #weights = {};
-  #steps = null; // steps of STEP_S done since time 0
-
-  /** Fills `host` with a transparent canvas. `theme`: see palette.js; the same `seed` blinks and sways the same way. */
+export class Puppet extends Actor {
+  /** Fills `host` with a transparent canvas. `theme`: see palette.js. */
   constructor(host, { theme = {}, seed = 7 } = {}) {
+    super(seed);
     this.colours = palette(theme);
-    this.seed = seed;
     this.host = host;
     this.canvas = document.createElement("canvas");
     host.append(this.canvas);
@@ -41,41 +22,6 @@ export class Puppet {
     this.strands = STRANDS.map((strand) => new Strand(strand));
     this.ribbonTail = new Chain({ hertz: 1.9, damping: 0.28 });
     this.scarf = new Chain({ hertz: 2.3, damping: 0.3, links: 2 });
-    this.moodStrength = 1;
-    this.look = { x: 0, y: 0 };
-    this.still = false;
-    this.face = moodNumbers("neutral");
-    this.mouthNow = Object.fromEntries(Object.keys(MOUTHS).map((name) => [name, 0]));
-    this.lookNow = { x: 0, y: 0 };
-    this.eyesNow = { x: 0, y: 0 };
-    this.poseNow = { ...POSES.idle };
-    this.closing = 0; // of the lids, by blinking
-    this.peek = 0;
-  }
-
-  get mood() {
-    return this.#mood;
-  }
-
-  set mood(name) {
-    this.#mood = known(MOODS, name, "mood");
-  }
-
-  get pose() {
-    return this.#pose;
-  }
-
-  set pose(name) {
-    this.#pose = known(POSES, name, "pose");
-  }
-
-  get mouth() {
-    return this.#weights;
-  }
-
-  /** `{ shape, open }` or weights by shape; what is missing to 1 is the mood's resting mouth. */
-  set mouth(mouth) {
-    this.#weights = mouthWeights(mouth);
   }
 
   /** Fastest part of all springs, units a second: near 0 at rest. */
@@ -89,53 +35,16 @@ export class Puppet {
     paint(this, nowMs / 1000);
   }
 
-  /** Move everything on to `nowMs` without painting. */
-  advance(nowMs) {
-    const goal = Math.floor(nowMs / 1000 / STEP_S);
-    if (this.#steps === null || goal < this.#steps) this.#steps = goal - 1;
-    this.#steps = Math.max(this.#steps, goal - Math.round(LONGEST_S / STEP_S));
-    while (this.#steps < goal) {
-      this.#steps++;
-      this.#step(this.#steps * STEP_S);
-    }
-  }
-
-  #step(seconds) {
-    const { face, poseNow, lookNow, eyesNow } = this;
-    const mood = moodNumbers(this.#mood, this.moodStrength);
-    approach(face, mood, EASE.mood);
-    approach(this.mouthNow, this.#weights, EASE.mouth);
-    approach(poseNow, POSES[this.#pose], EASE.pose);
-    approach(lookNow, this.look, EASE.look);
-    const lively = this.still ? 0 : poseNow.lively;
-    const motion = idleMotion(seconds, this.seed, lively, this.still ? 0 : poseNow.nod);
-    const [glanceX, glanceY] = this.still ? [0, 0] : glance(seconds, this.seed);
-    this.closing = this.still ? 0 : blink(seconds, this.seed);
-    this.peek += ((this.still ? 0 : peeking(seconds, this.seed)) - this.peek) * EASE.eyes;
-    this.lively = lively;
-    approach(
-      eyesNow,
-      {
-        x: clamp(this.look.x + face.gazeX + poseNow.gazeX + glanceX * poseNow.glances),
-        y: clamp(this.look.y + face.gazeY + poseNow.gazeY + glanceY * poseNow.glances),
-      },
-      EASE.eyes,
-    );
-    const hop = this.still ? 0.5 : Math.abs(Math.sin(seconds * Math.PI * 1.7));
-    this.rig.set({
-      yaw: 0.31 * lookNow.x + face.yaw + poseNow.yaw + motion.yaw,
-      pitch: 0.24 * lookNow.y + face.pitch + poseNow.pitch + motion.pitch,
-      roll: face.roll + poseNow.roll + motion.roll + 0.05 * lookNow.x * lookNow.y,
-      sway: motion.sway + 0.03 * lookNow.x,
-      lean: poseNow.lean + motion.lean,
-      breath: this.still ? 0.5 : motion.breath,
-      shrug: face.shrug,
-      hop: face.bounce * hop,
-    });
+  step(seconds) {
+    super.step(seconds);
+    this.rig.set(this.stance);
     for (const strand of this.strands) strand.step(this.rig);
     this.ribbonTail.step(...this.rig.headPoint(RIBBON_ROOT.x, RIBBON_ROOT.y + 160, RIBBON_ROOT.depth));
     this.scarf.step(...this.rig.body([0, 980], 45, [0, 0]));
   }
-}
 
-const clamp = (value) => Math.max(-1, Math.min(1, value));
+  /** Leave the page. */
+  close() {
+    this.canvas.remove();
+  }
+}
