@@ -70,6 +70,12 @@ class Arguments(RunArguments):
     alpha: float = Field(32.0, gt=0, description="the adapter counts alpha / rank times")
     targets: list[Target] = Field(list(TARGETS), min_length=1, description="layers that are adapted")
     dropout: float = Field(0.0, ge=0, lt=1, description="of the adapter's input")
+    keep: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share at which the result counts: with less, other text suffers less",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def finetune(arguments: Arguments, world: World) -> int:
     """The whole run, on this rank."""
     require_free(arguments)
-    if arguments.full and arguments.begin:
-        raise TrainingError("--full changes the weights themselves: leave --begin away.")
+    if arguments.full and (arguments.begin or arguments.keep < 1):
+        raise TrainingError("--full changes the weights themselves: leave --begin and --keep away.")
     persona = load_persona(arguments.persona)
     files = {key: dialogue_files(getattr(arguments, key), ROOT) for key in ("data", "heldout", "replay")}
     learned = read_dialogues(files["data"])
@@ -164,14 +170,8 @@ def finetune(arguments: Arguments, world: World) -> int:
             f"{'bfloat16' if autocast else loaded.dtype}",
         )
         if world.leads:
-            screen.say(
-                save_best(
-                    arguments,
-                    parameters,
-                    state,
-                    partial(_save, arguments, loaded, parameters, state, data_sha256),
-                )
-            )
+            write = partial(_save, arguments, loaded, parameters, state, data_sha256)
+            screen.say(save_best(arguments, parameters, state, write))
     return 0
 
 
@@ -205,9 +205,9 @@ def _save(
         base_name=loaded.name,
         base_hash=loaded.sha256,
         rank=arguments.rank,
-        alpha=arguments.alpha,
+        alpha=arguments.alpha * arguments.keep,
         targets=tuple(arguments.targets),
-        metrics={**state.best, "steps": state.step},
+        metrics={**state.best, "steps": state.step, "keep": arguments.keep},
         dataset_hash=data_sha256,
     )
     write_adapter(path, info, parameters)

@@ -113,9 +113,9 @@ def test_an_adapter_goes_on_from_another_in_its_shape(tmp_path: Path, model: Pat
     assert run(*command(first, model, "--epochs", "6", "--lr", "0.01")) == 0
     begin = first / "akane.safetensors"
     more = command(tmp_path / "second", model, "--epochs", "1", "--lr", "1e-6", "--rank", "9")
-    assert run(*more, "--begin", str(begin)) == 0
+    assert run(*more, "--begin", str(begin), "--keep", "0.75") == 0
     before, after = load_adapter(begin), load_adapter(tmp_path / "second" / "akane.safetensors")
-    assert (after.info.rank, after.info.alpha) == (4, 32.0)
+    assert (after.info.rank, after.info.alpha, after.info.metrics["keep"]) == (4, 24.0, 0.75)
     assert all(torch.allclose(after.tensors[name], one, atol=1e-3) for name, one in before.tensors.items())
     found = float(rows(tmp_path / "second")[0]["loss"]) / float(rows(first)[0]["loss"])
     assert found < 0.95  # it begins where the other ended
@@ -240,7 +240,7 @@ def test_a_loss_that_is_no_number_stops_it(
         (["--heldout-share", "0.000001"], "too few"),
         (["--max-tokens", "16"], "are longer than"),
         (["--begin", "nowhere.safetensors"], "nowhere.safetensors"),
-        (["--begin", "one.safetensors", "--full"], "leave --begin away"),
+        (["--begin", "one.safetensors", "--full"], "leave --begin and --keep away"),
     ],
 )
 def test_bad_arguments_give_one_sentence(
