@@ -326,7 +326,7 @@ def _sentence(model: type[BaseModel], error: ValidationError, where: str) -> str
     if first["type"] == "missing":
         return f"The key {dotted!r} is missing in {where}."
     reason = first["msg"][0].lower() + first["msg"][1:]
-    if location[-1] in _SECRET:
+    if location and location[-1] in _SECRET:
         return f"The key {dotted!r} in {where} is wrong: {reason}."
     return f"The key {dotted!r} in {where} is {first['input']!r}: {reason}."
 
