@@ -99,6 +99,24 @@ def test_an_interruption_clears_and_the_past_stays_past(stage: Stage, open_bus: 
     assert page.evaluate("akane.feed.epoch") == 6
 
 
+def test_the_mood_of_later_words_waits_for_them(stage: Stage, open_bus: OpenBus, tab: Tab) -> None:
+    tts, director = open_bus("tts"), open_bus("director")
+    page = tab.open(stage.url)
+    until_true(lambda: "avatar.mood" in stage.service.bus._events.topics)
+    moods = "akane.avatar.puppet.mood"
+    director.publish("avatar.mood", Mood(turn="t", epoch=1, mood="excited"), cause="a message")
+    tab.until(lambda: page.evaluate(moods) == "excited")
+    director.publish("avatar.mood", Mood(turn="t", epoch=1, mood="sad"), cause="a message")
+    director.publish("turn.state", turn(1, "speaking"))
+    tab.until(lambda: page.evaluate("akane.avatar.phase") == "speaking")
+    assert page.evaluate(moods) == "excited"
+    tts.publish("speech.timeline", timeline(1, "But I cried").model_copy(update={"mood": "sad"}))
+    tts.publish("speech.progress", progress(1, 0.1, "But"))
+    tab.until(lambda: page.evaluate(moods) == "sad")
+    director.publish("avatar.mood", Mood(turn="t", epoch=1, mood="shy"))  # by hand: at once
+    tab.until(lambda: page.evaluate(moods) == "shy")
+
+
 def said(tts: Bus, page: Any, epoch: int, text: str) -> bool:
     """Published again until the page shows it: the road to it may just be opening."""
     tts.publish("speech.timeline", timeline(epoch, text))

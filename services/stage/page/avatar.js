@@ -53,10 +53,17 @@ export class Avatar {
     if (name === this.sounding) return;
     this.sounding = name;
     const plan = this.timelines.get(progress.chunk);
-    if (plan) this.mood({ mood: plan.mood, intensity: 1 });
+    if (plan) this.#putOn({ mood: plan.mood, intensity: 1 });
   }
 
-  mood(mood) {
+  // Chunks are judged long before they sound: the first mood of a turn shows at once, the others wait for their words.
+  mood(mood, by_hand) {
+    if (!by_hand && mood.turn && mood.turn === this.felt) return;
+    this.felt = mood.turn;
+    this.#putOn(mood);
+  }
+
+  #putOn(mood) {
     this.puppet.mood = mood.mood;
     this.puppet.moodStrength = mood.intensity;
   }

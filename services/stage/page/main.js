@@ -90,8 +90,8 @@ const feed = new Feed(
     "avatar.mouth"(mouth, _, at_ms) {
       avatar?.mouth(mouth, at_ms);
     },
-    "avatar.mood"(mood) {
-      avatar?.mood(mood);
+    "avatar.mood"(mood, message) {
+      avatar?.mood(mood, message.cause === null);
     },
     "chat.message"(message, _, at_ms) {
       chat?.message(message);
