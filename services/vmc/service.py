@@ -29,7 +29,9 @@ class VmcService(Service):
     """Moves a 3D avatar in VSeeFace, Warudo and others by the Virtual Motion Capture protocol."""
 
     name: ClassVar[str] = "vmc"
-    topics: ClassVar[tuple[str, ...]] = ("turn.state", "avatar.mood", "avatar.mouth", "speech.finished")
+    topics: ClassVar[tuple[str, ...]] = (
+        "avatar.mouth", "avatar.mood", "turn.state", "speech.timeline", "speech.progress", "speech.finished",
+    )  # fmt: skip
 
     def __init__(self, settings: Settings, bus: Bus, clock: Clock) -> None:
         super().__init__(settings, bus, clock)
@@ -50,7 +52,8 @@ class VmcService(Service):
 
     def on_event(self, message: Message) -> None:
         """Mood and mouth of the present epoch."""
-        self._face = after(self._face, message.payload)
+        by_hand = message.cause is None  # the director's own moods name the line they answer
+        self._face = after(self._face, message.payload, by_hand=by_hand)
         if isinstance(message.payload, Mouth):
             self._mouth_at = self.clock()
 

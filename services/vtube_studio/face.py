@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import get_args
 
+import shared.face
 from services.vtube_studio.idle import Blinks, sway
 from services.vtube_studio.looks import LOOKS, MOUTH_FORMS, Look
-from shared.events import Event, Mood, MoodName, Mouth, Progress, SpeechFinished, Timeline, TurnState
+from shared.events import Event, MoodName, Mouth
 
 STALE_S = 0.25
 """A mouth that nobody moved for so long is shut."""
@@ -29,69 +31,35 @@ CUSTOM = {
 
 
 class Face:
-    """What she looks like now. Whatever has a lower epoch than the highest seen does not move it."""
+    """Her face, moved smoothly; `shared.face` says what the events mean."""
 
     def __init__(self, now: float, rng: random.Random) -> None:
-        self.mood: MoodName = "neutral"
-        self._intensity = 1.0
-        self._later: Mood | None = None
-        self._epoch = 0
-        self._sounding = ""
-        """The turn that is being spoken."""
-        self._plans: dict[int, MoodName] = {}
-        self._chunk: int | None = None
-        self._is_pondering = False
+        self._told = shared.face.Face()
         self._pondering = 0.0
-        self._open_to = self._form_to = 0.0
         self._mouth_at = now - STALE_S
         self._open = self._form = 0.0
         self._weights = dict.fromkeys(MOODS, 0.0)
         self._blinks = Blinks(now, rng)
         self._at = now
 
+    @property
+    def mood(self) -> MoodName:
+        """The one that she wears."""
+        return self._told.mood
+
     def take(self, event: Event, now: float, *, by_hand: bool = False) -> None:
         """An event came; `by_hand`: a mood that no chunk of speech brought, shown at once."""
-        epoch = getattr(event, "epoch", None)
-        if epoch is not None:
-            if epoch < self._epoch:
-                return
-            if epoch > self._epoch:
-                self._epoch = epoch
-                self.fall_silent()
-        if isinstance(event, Mouth):
-            self._sounding = event.turn
-            self._open_to, self._form_to = event.openness, MOUTH_FORMS[event.shape]
+        before, self._told = self._told, shared.face.after(self._told, event, by_hand=by_hand)
+        if isinstance(event, Mouth) and self._told is not before:
             self._mouth_at = now
-        elif isinstance(event, Mood):
-            # Chunks are judged long before they sound: the face of the third must not be that of the first.
-            if self._sounding and event.turn == self._sounding and not by_hand:
-                self._later = event
-            else:
-                self._put_on(event.mood, event.intensity)
-        elif isinstance(event, Timeline):
-            self._plans[event.chunk] = event.mood
-        elif isinstance(event, Progress):
-            self._sounding = event.turn
-            if event.chunk != self._chunk:
-                self._chunk = event.chunk
-                if event.chunk in self._plans:
-                    self._put_on(self._plans[event.chunk], 1.0)
-        elif isinstance(event, TurnState):
-            self._is_pondering = event.phase == "thinking"
-        elif isinstance(event, SpeechFinished):
-            if event.reason == "done" and self._later is not None:
-                self._put_on(self._later.mood, self._later.intensity)
-            self.fall_silent()
 
     def fall_silent(self) -> None:
-        """The mouth shuts, what was planned is forgotten: an end, an interruption, or the voice is gone."""
-        self._sounding, self._chunk, self._later = "", None, None
-        self._plans.clear()
-        self._open_to = self._form_to = 0.0
+        """The voice is gone."""
+        self._told = shared.face.silenced(self._told)
 
     def stop_pondering(self) -> None:
         """The director is gone: nothing is thought of any more."""
-        self._is_pondering = False
+        self._told = replace(self._told, ponders=False)
 
     def values(self, now: float) -> dict[str, float]:
         """Parameter id -> value at `now`; the ids are always the same."""
@@ -129,19 +97,17 @@ class Face:
         }
         return {name: round(value, 4) for name, value in values.items()}
 
-    def _put_on(self, mood: MoodName, intensity: float) -> None:
-        self.mood, self._intensity = mood, _within(intensity, 0.0, 1.0)
-
     def _move(self, now: float) -> None:
+        told = self._told
         if now - self._mouth_at > STALE_S:
-            self._open_to = self._form_to = 0.0
+            told = shared.face.silenced(told)
         passed_s, self._at = max(0.0, now - self._at), now
-        self._open += (_within(self._open_to, 0.0, 1.0) - self._open) * _share(passed_s, OPEN_S)
-        self._form += (self._form_to - self._form) * _share(passed_s, FORM_S)
-        pondering = PONDERING if self._is_pondering else 0.0
+        self._open += (told.openness - self._open) * _share(passed_s, OPEN_S)
+        self._form += (MOUTH_FORMS[told.shape] - self._form) * _share(passed_s, FORM_S)
+        pondering = PONDERING if told.ponders else 0.0
         self._pondering += (pondering - self._pondering) * _share(passed_s, MOOD_S)
         for mood, weight in self._weights.items():
-            target = self._intensity if mood == self.mood else 0.0
+            target = told.intensity if mood == told.mood else 0.0
             self._weights[mood] += (target - weight) * _share(passed_s, MOOD_S)
 
     def _look(self) -> Look:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.events import ChatRetracted, Mood, Mouth, SpeechFinished, TurnState
+from shared.events import ChatRetracted, Mood, Mouth, Progress, SpeechFinished, Timeline, TurnState
 from shared.face import Face, after, silenced
 
 
@@ -22,7 +22,7 @@ OPEN = (SPEAKING, Mood(epoch=5, mood="happy", intensity=0.5), mouth(5))
 
 
 def test_mood_and_mouth_of_the_present_epoch():
-    assert told(*OPEN) == Face(5, "t1", "happy", 0.5, "A", 0.8)
+    assert told(*OPEN) == Face(5, "t1", "happy", 0.5, "A", 0.8, sounding="t1")
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,42 @@ def test_numbers_out_of_range_are_cut():
     face = told(Mood(epoch=1, mood="sad", intensity=9.0), mouth(1, "E", -3.0))
     assert (face.intensity, face.openness) == (1.0, 0.0)
     assert silenced(face) == Face(1, "", "sad", 1.0)
+
+
+def plan(chunk: int, mood: str) -> Timeline:
+    return Timeline(
+        turn="t1", epoch=5, chunk=chunk, text="la", mood=mood, duration_s=1.0, sample_rate_hz=24_000
+    )
+
+
+def sounds(chunk: int) -> Progress:
+    return Progress(turn="t1", epoch=5, chunk=chunk, position_s=0.1, words_heard=1, heard="la")
+
+
+LATER = (plan(0, "happy"), plan(1, "sad"), sounds(0), Mood(turn="t1", epoch=5, mood="sad"))
+
+
+def test_a_mood_waits_until_its_words_sound():
+    assert told(*LATER).mood == "happy"
+    assert told(*LATER, sounds(1)).mood == "sad"
+
+
+def test_a_mood_whose_plan_was_lost_comes_with_the_end_unless_she_was_interrupted():
+    def end(reason):
+        return SpeechFinished(turn="t1", epoch=5, reason=reason, heard="la", chunks=2)
+
+    assert told(*LATER, end("done")).mood == "sad"
+    assert told(*LATER, end("stopped")).mood == "happy"
+
+
+def test_a_mood_by_hand_is_shown_at_once():
+    face = after(told(*LATER), Mood(turn="t1", epoch=5, mood="shy"), by_hand=True)
+    assert face.mood == "shy"
+
+
+def test_she_ponders_until_her_own_turn_goes_on():
+    thinking = TurnState(turn="t1", epoch=5, phase="thinking")
+    assert told(thinking).ponders
+    assert told(thinking, TurnState(turn="other", epoch=5, phase="done", end="refused")).ponders
+    assert not told(thinking, SPEAKING).ponders
+    assert not told(thinking, TurnState(turn="t1", epoch=5, phase="done")).ponders
