@@ -120,6 +120,7 @@ class TurnState(Event):
     """Since the message arrived: `first_token`, `first_chunk`, `first_sound`, `done`."""
     tokens: int = 0
     tokens_per_s: float = 0.0
+    """As the model measured it; 0 before its generation has ended."""
 
 
 class Mood(Event):

@@ -201,14 +201,10 @@ def _wait(stage: Stage, turn: Turn) -> None:
 def _alive(stage: Stage, turn: Turn, tokens: int) -> None:
     if turn.drawing == "asked":
         turn.drawing = "running"
-        turn.first_token_at = stage.now
         turn.note("first_token", stage.now)
     turn.away_since = None
     turn.model_deadline = stage.now + TOKEN_WAIT_S
     turn.tokens = max(turn.tokens, tokens)
-    elapsed = stage.now - turn.first_token_at
-    if elapsed > 0 and tokens > 1:
-        turn.tokens_per_s = (tokens - 1) / elapsed
 
 
 def _feed(stage: Stage, turn: Turn, text: str) -> None:

@@ -71,7 +71,6 @@ class Turn:
     timings_ms: dict[str, float] = field(default_factory=dict)
     tokens: int = 0
     tokens_per_s: float = 0.0
-    first_token_at: float = 0.0
 
     @property
     def id(self) -> str:

@@ -54,6 +54,7 @@ def test_the_first_chunk_is_spoken_while_the_rest_is_drawn() -> None:
     talk.ask("hi")
     talk.generate("Oh, hello there you,", " my", end=None)
     assert [speak.text for speak in talk.all(Speak)] == ["Oh, hello there you,"]
+    assert talk.last(TurnState).tokens_per_s == 0, "pieces that arrive together tell no rate"
     assert [mood.mood for mood in talk.all(Mood)] == ["neutral"]
 
 

@@ -66,9 +66,9 @@ new Feed(["turn.state", "avatar.mood", "sys."], {
   },
   "turn.state"(state) {
     byId("phase").textContent = `${state.phase}${state.queued ? ` · ${state.queued} waiting` : ""}`;
-    const speed = ["tokens/s", String(Math.round(state.tokens_per_s))];
+    const speed = state.tokens_per_s ? [["tokens/s", String(Math.round(state.tokens_per_s))]] : [];
     const rows = Object.entries(state.timings_ms).map(([name, ms]) => [name.replace("_", " "), `${Math.round(ms)} ms`]);
-    if (rows.length) fill(byId("latencies"), [...rows, speed]);
+    if (rows.length) fill(byId("latencies"), [...rows, ...speed]);
   },
   "avatar.mood"(event) {
     showMood(event.mood);
