@@ -16,6 +16,7 @@ from benchmarks.bus import free_ports
 from shared.bus import Bus, Message
 from shared.commands import Submit
 from shared.config import ROOT, BusSettings
+from shared.process import family
 
 WATCHED = ("sys.", "chat.", "turn.", "llm.", "speech.", "avatar.")
 
@@ -50,8 +51,7 @@ class Show:
 
     def processes(self) -> list[psutil.Process]:
         """The launcher and all that it started, grandchildren too."""
-        launcher = psutil.Process(self.process.pid)
-        return [launcher, *launcher.children(recursive=True)]
+        return family(self.process.pid)
 
     def pid_of(self, service: str) -> int:
         """Process id of a service that is ready."""

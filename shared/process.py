@@ -20,6 +20,9 @@ from shared.windows_job import job_for
 LIFELINE_ENV = "AKANE_LIFELINE"
 """Names the descriptor of a pipe whose end of file tells a child that its parent is gone."""
 _TAIL_BYTES = 65_536
+_LOOKS = 5
+_HALF_GONE = (IndexError, ValueError)
+"""What psutil raises when a process ends between the opening and the reading of its (then empty) entry."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Process:
         if not self._spec.foreground:
             self._kill_group()
             return
-        for process in _family(self.pid):
+        for process in family(self.pid):
             with contextlib.suppress(psutil.Error):
                 process.kill()
 
@@ -91,7 +94,7 @@ class Process:
         """Stopped by Ctrl-Z or SIGSTOP."""
         try:
             return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
-        except psutil.Error:
+        except (psutil.Error, *_HALF_GONE):
             return False
 
     def resume(self) -> None:
@@ -162,9 +165,14 @@ def _popen(spec: Spec, output: IO[bytes], lifeline: Lifeline, env: dict[str, str
     )
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [*parent.children(recursive=True), parent]
-    except psutil.Error:
-        return []
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that it started, itself last. Empty when it is gone."""
+    for _ in range(_LOOKS):
+        try:
+            parent = psutil.Process(pid)
+            return [*parent.children(recursive=True), parent]
+        except psutil.Error:
+            return []
+        except _HALF_GONE:
+            continue  # any process of the machine may be that one
+    return [parent]

@@ -26,5 +26,5 @@ def gone(pid: int) -> bool:
     """No such process, or only its entry waits for a parent that does not care."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    except (psutil.NoSuchProcess, IndexError, ValueError):
+        return True  # its entry reads as empty when it ends between the opening and the reading

@@ -21,6 +21,8 @@ from bad_server import BadServer
 from door_helpers import client_of, free_ports
 from waiting import until_true
 
+from shared.process import family
+
 pytest_plugins = ("door_fixtures",)
 
 ROOT = Path(__file__).parents[2]
@@ -54,15 +56,10 @@ class Program:
         until_true(ready, START_S)
 
     def child(self, name: str) -> psutil.Process:
-        children = psutil.Process(self.process.pid).children()
-        return next(one for one in children if f"services.{name}" in one.cmdline())
+        return next(one for one in family(self.process.pid) if f"services.{name}" in one.cmdline())
 
     def close(self) -> None:
-        family: list[psutil.Process] = []
-        with contextlib.suppress(psutil.Error):
-            me = psutil.Process(self.process.pid)
-            family = [me, *me.children(recursive=True)]
-        for one in family:
+        for one in family(self.process.pid):
             with contextlib.suppress(psutil.Error):
                 one.kill()
         self.process.wait()
@@ -149,7 +146,7 @@ def test_standalone_is_model_and_door_in_one_command(
     assert f"http://127.0.0.1:{port}/v1" in door.output
     with ready_client(port) as client:
         assert answer(client)
-    children = psutil.Process(door.process.pid).children()
+    children = family(door.process.pid)[:-1]
     door.process.send_signal(signal.SIGTERM)
     assert door.process.wait(20) == 0
     assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in children)

@@ -18,13 +18,13 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psutil
 from waiting import gone, until_true
 
 from shared.bus import Bus, Message
 from shared.commands import Submit
 from shared.config import ROOT, BusSettings
 from shared.events import Processes, ProcessInfo, TurnState
+from shared.process import family
 
 START_S = 60.0
 
@@ -188,9 +188,7 @@ class Show:
 
     def note_processes(self) -> None:
         """Remember who is there now, so that `survivors` knows whom to look for."""
-        with contextlib.suppress(psutil.Error):
-            parent = psutil.Process(self.launcher.pid)
-            self._seen |= {each.pid for each in parent.children(recursive=True)}
+        self._seen |= {each.pid for each in family(self.launcher.pid)} - {self.launcher.pid}
 
     def survivors(self) -> list[int]:
         """Processes of the show that still live; the launcher not counted."""

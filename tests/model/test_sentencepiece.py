@@ -66,6 +66,7 @@ def library() -> tokenizers.Tokenizer:
     made.pre_tokenizer = pre_tokenizers.Metaspace(SPACE, "always", split=False)
     made.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
     made.add_special_tokens([*CONTROL, *INST])
+    made.encode_special_tokens = True  # their names in a text are text, as with ours
     return made
 
 

@@ -14,7 +14,7 @@ import pytest
 from waiting import gone, until_true
 
 from shared.lifecycle import Lifecycle
-from shared.process import LIFELINE_ENV, Lifeline, Process, Spec, last_line
+from shared.process import LIFELINE_ENV, Lifeline, Process, Spec, family, last_line
 from shared.runs import KEPT_RUNS, open_run
 from shared.supervisor import Supervisor
 
@@ -109,6 +109,25 @@ def test_a_killed_process_leaves_no_zombie(start):
     os.kill(process.pid, signal.SIGKILL)
     until_true(lambda: process.poll() is not None)
     assert not psutil.pid_exists(process.pid)
+
+
+def test_a_stranger_that_ends_while_we_look_does_not_hide_a_family(start, monkeypatch):
+    process = start("has_child")
+    until_true(process.last_line)
+    children, reads = psutil.Process.children, iter([True, False])
+
+    def half_gone(self, recursive):
+        if next(reads):
+            raise IndexError(
+                "list index out of range"
+            )  # psutil, of the empty stat of a process that has just ended
+        return children(self, recursive)
+
+    monkeypatch.setattr(psutil.Process, "children", half_gone)
+    assert [each.pid for each in family(process.pid)] == [int(process.last_line()), process.pid]
+    process.kill()
+    until_true(lambda: process.poll() is not None)
+    assert family(process.pid) == []
 
 
 def test_a_stopped_process_dies_of_the_kill_all_the_same(start):

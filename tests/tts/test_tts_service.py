@@ -25,6 +25,7 @@ from shared.bus import Bus, SourceLost
 from shared.commands import Speak, StopSpeech
 from shared.config import BusSettings, Settings, TtsSettings
 from shared.events import TurnState
+from shared.process import family
 from shared.requests import CommandError
 from shared.service import StartError, StopSignal, serve
 
@@ -147,7 +148,7 @@ def test_the_silent_voice_keeps_time_and_words(voice: Running) -> None:
 def test_a_killed_engine_is_replaced_while_she_speaks(voice: Running) -> None:
     voice.speak("One two three.")
     voice.wait("speech.progress")
-    for child in psutil.Process().children():
+    for child in family(os.getpid()):
         if "services.tts.engine_child" in child.cmdline():
             child.kill()
     voice.speak("Four.", chunk=1, last=True)
@@ -159,9 +160,7 @@ def test_a_killed_engine_is_replaced_while_she_speaks(voice: Running) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process from outside")
 def test_a_hanging_engine_is_replaced_while_she_speaks(voice: Running) -> None:
-    children = [
-        child for child in psutil.Process().children() if "services.tts.engine_child" in child.cmdline()
-    ]
+    children = [child for child in family(os.getpid()) if "services.tts.engine_child" in child.cmdline()]
     for child in children:
         os.kill(child.pid, signal.SIGSTOP)
     voice.speak("Said.", last=True)
@@ -193,9 +192,7 @@ def test_leaving_in_the_middle_of_a_word_ends_the_turn_and_the_child(voice: Runn
     voice.wait("speech.progress", lambda report: report.position_s > 0.2)
     voice.leave()
     assert voice.wait("speech.finished").reason == "stopped"
-    assert not [
-        child for child in psutil.Process().children() if "services.tts.engine_child" in child.cmdline()
-    ]
+    assert not [child for child in family(os.getpid()) if "services.tts.engine_child" in child.cmdline()]
     with wave.open(str(tmp_path / "out" / "turn-1-t1.wav")) as file:
         assert file.getnframes() > 0.2 * 24_000
 
