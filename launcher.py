@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--twitch", metavar="CHANNEL", help="read this channel's chat, without an account")
     made.add_argument("--model", metavar="NAME|PATH", help="a preset, auto, org/name of the hub, or a file")
     made.add_argument("--device", help="auto, cuda, cuda:1, mps, cpu")
-    made.add_argument("--voice", help="neural, pyttsx3, silent")
+    made.add_argument("--voice", help="neural, kokoro, pyttsx3, silent")
     made.add_argument("--mute", action="store_true", help="speak without sound")
     made.add_argument("--audio-out", metavar="DIR", help="write what is spoken to WAV files in DIR")
     made.add_argument("--seed", help="a number that makes replies repeatable")

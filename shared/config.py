@@ -124,7 +124,11 @@ class InputSettings(Section):
 class TtsSettings(Section):
     """The voice and the sound device."""
 
-    voice: Literal["neural", "pyttsx3", "silent"] = "neural"
+    voice: Literal["neural", "kokoro", "pyttsx3", "silent"] = "neural"
+    speaker: str = Field(default="", pattern=r"^[a-z_]*$")
+    """Who speaks with `kokoro`; empty: af_heart."""
+    expressive: bool = True
+    """Her mood bends pace and pitch of the voice."""
     device: Literal["auto", "null"] = "auto"
     """`auto` is the system's default output; `null` plays to nowhere at the right speed."""
     mute: bool = False

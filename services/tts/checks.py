@@ -15,15 +15,16 @@ from shared.service import Finding
 
 def findings(settings: TtsSettings) -> list[Finding]:
     """Tries both for real."""
-    return [_voice(settings.voice), _device(settings)]
+    return [_voice(settings), _device(settings)]
 
 
-def _voice(voice: str) -> Finding:
+def _voice(settings: TtsSettings) -> Finding:
     arrived = threading.Event()
-    engine = Engine(voice, partial(ChildProcess, wake=arrived.set))
-    began = time.monotonic()
-    while not engine.ready and time.monotonic() - began < LOAD_S:
+    engine = Engine(settings.voice, partial(ChildProcess, wake=arrived.set, speaker=settings.speaker))
+    began = heard = time.monotonic()
+    while not engine.ready and time.monotonic() - heard < LOAD_S:
         engine.poll(time.monotonic())
+        heard = time.monotonic() if engine.loading else heard
         arrived.wait(0.1)
         arrived.clear()
     loaded, used, complaint = engine.ready, engine.voice, engine.complaint

@@ -20,12 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 class ChildProcess:
     """A running `services.tts.engine_child`."""
 
-    def __init__(self, voice: str, wake: Callable[[], None]) -> None:
+    def __init__(self, voice: str, wake: Callable[[], None], speaker: str = "") -> None:
         """Start it (Popen, never fork). `wake` is called from another thread whenever something arrived."""
         self._wake = wake
         self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "services.tts.engine_child", voice],
+            [sys.executable, "-m", "services.tts.engine_child", voice, *([speaker] if speaker else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,

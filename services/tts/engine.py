@@ -9,14 +9,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from services.tts.manners import MANNERS, Manner
 from services.tts.rendering import Rendering, TimedMouth, TimedWord
 from services.tts.scheduler import Job
-from services.tts.voices import FALLBACKS
+from services.tts.voices import FALLBACKS, SLOWNESS
 
 log = logging.getLogger(__name__)
 
 LOAD_S = 60.0
-"""A child that has not said that it is ready by then hangs."""
+"""A child that has not said by then that it is ready, or how far its download is, hangs."""
 LOAD_ATTEMPTS = 2
 ATTEMPTS = 2
 """A chunk is tried again once: the first child may have died of something else."""
@@ -68,18 +69,28 @@ class Engine:
     """One child, one job at a time. `poll` does all the work and never blocks."""
 
     def __init__(
-        self, voice: str, spawn: Callable[[str], Child], *, rate: float = 1.0, volume: float = 1.0
+        self,
+        voice: str,
+        spawn: Callable[[str], Child],
+        *,
+        rate: float = 1.0,
+        volume: float = 1.0,
+        expressive: bool = True,
     ) -> None:
         self._spawn = spawn
         self._rate, self._volume = rate, volume
+        self._expressive = expressive
         self.voice = voice
         """The voice in use; a plainer one than was asked for when that could not be loaded."""
         self.complaint = ""
         """Why it is a plainer one."""
         self.ready = False
+        self.loading = ""
+        """What the child fetches, and how far it is."""
         self.restarts = 0
         self._child: Child | None = None
         self._spawned_at = 0.0
+        self._heard_at = 0.0
         self._retry_at = 0.0
         self._backoff_s = 0.0
         self._load_failures = 0
@@ -103,7 +114,9 @@ class Engine:
                 done += self._died(now, "the voice engine died")
                 break
             if "ready" in message:
-                self.ready, self._load_failures = True, 0
+                self.ready, self._load_failures, self.loading = True, 0, ""
+            elif "loading" in message:
+                self.loading, self._heard_at = str(message["loading"]), now
             elif "unavailable" in message:
                 self._load_failures = LOAD_ATTEMPTS
                 done += self._died(now, str(message["unavailable"]).rstrip("."))
@@ -111,19 +124,29 @@ class Engine:
             elif self._pending and message.get("job") == self._pending.job.number:
                 done.append(_outcome(message))
                 self._pending = None
-        if self._child and not self.ready and now - self._spawned_at >= LOAD_S:
+        if self._child and not self.ready and now - self._heard_at >= LOAD_S:
             done += self._died(now, f"the voice engine was not ready after {LOAD_S:.0f} s")
         if self._pending and self._pending.deadline is not None and now >= self._pending.deadline:
             done += self._died(now, "the voice engine hung")
         if self._child is None and now >= self._retry_at:
-            self._child, self._spawned_at = self._spawn(self.voice), now
+            self._child, self._spawned_at, self._heard_at = self._spawn(self.voice), now, now
         if self._child and self.ready and self._pending and self._pending.deadline is None:
             self._pending.attempts += 1
-            text = self._pending.job.text
-            self._pending.deadline = now + DEADLINE_S + DEADLINE_PER_CHAR_S * len(text)
-            number = self._pending.job.number
-            self._child.send({"job": number, "text": text, "rate": self._rate, "volume": self._volume})
+            job = self._pending.job
+            limit_s = (DEADLINE_S + DEADLINE_PER_CHAR_S * len(job.text)) * SLOWNESS.get(self.voice, 1.0)
+            self._pending.deadline = now + limit_s
+            self._child.send(self._order(job))
         return done
+
+    def _order(self, job: Job) -> dict[str, Any]:
+        manner = MANNERS[job.mood] if self._expressive else Manner()
+        return {
+            "job": job.number,
+            "text": job.text,
+            "rate": self._rate * manner.pace,
+            "semitones": manner.semitones,
+            "volume": self._volume,
+        }
 
     def close(self) -> None:
         """End the child."""

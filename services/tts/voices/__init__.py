@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from services.tts.rendering import Part
+from shared.model.progress import Progress as Report
 
-FALLBACKS = {"neural": "pyttsx3", "pyttsx3": "silent"}
+FALLBACKS = {"kokoro": "neural", "neural": "pyttsx3", "pyttsx3": "silent"}
 """What takes over when a voice cannot be loaded."""
+SLOWNESS = {"kokoro": 20.0}
+"""How many times as long as the others a voice may take for a text before it counts as hung."""
 
 
 class VoiceError(Exception):
@@ -18,38 +21,50 @@ class VoiceError(Exception):
 class Voice(Protocol):
     """Turns text into sound. Lives in the engine child alone; one call at a time."""
 
-    def synthesize(self, text: str, rate: float) -> Iterator[Part]:
+    def synthesize(self, text: str, rate: float, semitones: float = 0.0) -> Iterator[Part]:
         """Sentences of `text` in order, each when it is asked for; `rate` 1 is the ordinary pace.
 
-        None come when the voice has no sound for the text.
+        `semitones` moves the pitch; the length is that of `rate`. None come when the voice has no sound for
+        the text.
         """
 
 
-def load_voice(name: str) -> Voice:
-    """Load a voice and warm it. Raises VoiceError."""
-    voice = _LOADERS[name]()
+def load_voice(name: str, speaker: str = "", report: Report = lambda stage, done, total: None) -> Voice:
+    """Load a voice and warm it; `report` is told of a download. Raises VoiceError."""
+    voice = _LOADERS[name](speaker, report)
     for _ in voice.synthesize("Hello, I am ready.", 1.0):
         pass  # the first call of a fresh engine is ten times slower
     return voice
 
 
-def _neural() -> Voice:
+def _neural(_speaker: str, _report: Report) -> Voice:
     from services.tts.voices.neural import NeuralVoice
 
     return NeuralVoice()
 
 
-def _pyttsx3() -> Voice:
+def _kokoro(speaker: str, report: Report) -> Voice:
+    from services.tts.voices.kokoro import KokoroVoice
+
+    return KokoroVoice(speaker, report)
+
+
+def _pyttsx3(_speaker: str, _report: Report) -> Voice:
     from services.tts.voices.pyttsx3_voice import Pyttsx3Voice
 
     return Pyttsx3Voice()
 
 
-def _silent() -> Voice:
+def _silent(_speaker: str, _report: Report) -> Voice:
     from services.tts.voices.silent import SilentVoice
 
     return SilentVoice()
 
 
-_LOADERS: dict[str, Callable[[], Voice]] = {"neural": _neural, "pyttsx3": _pyttsx3, "silent": _silent}
+_LOADERS: dict[str, Callable[[str, Report], Voice]] = {
+    "neural": _neural,
+    "kokoro": _kokoro,
+    "pyttsx3": _pyttsx3,
+    "silent": _silent,
+}
 """Imported only when wanted: each brings its own heavy library."""

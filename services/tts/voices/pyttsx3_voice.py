@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from services.tts.audio import SAMPLE_RATE_HZ, Floats, resample, sounding_span
+from services.tts.bending import factor, repitched
 from services.tts.mouth import from_loudness
 from services.tts.rendering import Part
 from services.tts.timing import estimate, fit
@@ -50,9 +51,9 @@ class Pyttsx3Voice:
         self._finished: bool | None = None
         self._engine.connect("finished-utterance", self._on_finished)
 
-    def synthesize(self, text: str, rate: float) -> Iterator[Part]:
-        """One part for the whole text."""
-        self._set_rate(round(WORDS_PER_MINUTE * rate))
+    def synthesize(self, text: str, rate: float, semitones: float = 0.0) -> Iterator[Part]:
+        """One part for the whole text. Not every driver has a pitch to set, so the samples get it."""
+        self._set_rate(round(WORDS_PER_MINUTE * rate / factor(semitones)))
         for _ in range(TRIES):
             if sound := self._utter(text):
                 break
@@ -63,7 +64,7 @@ class Pyttsx3Voice:
         if last == first:
             return
         words = fit(estimate(text.split()), first / SAMPLE_RATE_HZ, last / SAMPLE_RATE_HZ)
-        yield Part(text, samples, words, from_loudness(samples))
+        yield repitched(Part(text, samples, words, from_loudness(samples)), semitones)
 
     def _utter(self, text: str) -> tuple[Floats, int] | None:
         """Samples and their rate; None when the driver took the end of the last utterance for this one's."""

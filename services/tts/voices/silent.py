@@ -15,7 +15,7 @@ from services.tts.timing import estimate
 class SilentVoice:
     """Durations are estimated from the text, mouth shapes from its letters."""
 
-    def synthesize(self, text: str, rate: float) -> Iterator[Part]:
+    def synthesize(self, text: str, rate: float, semitones: float = 0.0) -> Iterator[Part]:
         """One part of silence as long as the text would take to say."""
         words = estimate(text.split(), rate)
         if not words or words[-1].end_s == 0.0:
