@@ -43,13 +43,15 @@ def run() -> Iterator[Figure]:
     """Her voice's rate, beside the system voice's; what was misheard goes to standard error."""
     texts = _replies()
     rates = {}
-    for name in ("neural", "pyttsx3"):
+    for name in ("neural", "kokoro", "pyttsx3"):
         try:
             rates[name] = 100 * _word_error_rate(load_voice(name), texts)
         except VoiceError as error:
             print(f"without the {name} voice: {error}", file=sys.stderr)
     peer = "system voice" if "pyttsx3" in rates else None
     yield Figure("hearing.word_error_rate", rates["neural"], "%", peer, rates.get("pyttsx3"), "at most 5")
+    if "kokoro" in rates:
+        yield Figure("hearing.word_error_rate.kokoro", rates["kokoro"], "%", peer, rates.get("pyttsx3"))
 
 
 def _replies() -> list[str]:

@@ -29,19 +29,6 @@ _TABLE = """
 _PAIRS = _TABLE.split()
 MORAE = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True))
 MARKS = dict(zip("、。，．？！：；…～「」", ",.,.?!:;…—“”", strict=True))
-    "、": ",",
-    "。": ".",
-    "，": ",",
-    "．": ".",
-    "？": "?",
-    "！": "!",
-    "：": ":",
-    "；": ";",
-    "…": "…",
-    "～": "—",
-    "「": "“",
-    "」": "”",
-}
 
 _WRITTEN = re.compile(r"[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 LATIN = re.compile(r"[A-Za-z][A-Za-z'’-]*(?:[ ,]+[A-Za-z][A-Za-z'’-]*)*")

@@ -24,8 +24,8 @@ MAX_THREADS = 4
 _RUNS = {
     1: ";:,.!?", 9: '—…"()“” \u0303ʣʥʦʨᵝꭧAI', 31: "O", 33: "Q", 35: "ST", 39: "W", 41: "Yᵊabcdef",
     50: "hijklmnopqrstuvwxyzɑɐɒæ", 75: "βɔɕç", 80: "ɖðʤə", 85: "ɚɛɜ", 90: "ɟ", 92: "ɡ", 99: "ɥ", 101: "ɨɪʝ",
-    110: "ɯɰŋɳɲɴø", 118: "ɸθœ", 123: "ɹ", 125: "ɾɻ", 128: "ʁɽʂʃʈʧ", 135: "ʊʋ", 138: "ʌɣɤ", 142: "χʎ", 147: "ʒʔ",
-    156: "ˈˌː", 162: "ʰ", 164: "ʲ", 169: "↓", 171: "→↗↘", 177: "ᵻ",
+    110: "ɯɰŋɳɲɴø", 118: "ɸθœ", 123: "ɹ", 125: "ɾɻ", 128: "ʁɽʂʃʈʧ", 135: "ʊʋ", 138: "ʌɣɤ", 142: "χʎ",
+    147: "ʒʔ", 156: "ˈˌː", 162: "ʰ", 164: "ʲ", 169: "↓", 171: "→↗↘", 177: "ᵻ",
 }  # fmt: skip
 VOCABULARY = {sign: first + at for first, signs in _RUNS.items() for at, sign in enumerate(signs)}
 """Sign and its number in the model."""
@@ -33,7 +33,7 @@ _SENTENCE = re.compile(r"(?<=[。！？])(?=.)")
 
 
 class KokoroVoice:
-    """One speaker, 24 kHz, with the time of each phoneme; the language follows the text, sentence by sentence."""
+    """One speaker, 24 kHz, with the time of each phoneme; the language follows each sentence."""
 
     def __init__(self, speaker: str, report: Progress) -> None:
         try:
@@ -54,9 +54,8 @@ class KokoroVoice:
 
         files = kokoro_files()
         if speaker not in files.speakers:
-            raise VoiceError(
-                f"there is no speaker {speaker!r}: set tts.speaker to {', '.join(files.speakers)}"
-            )
+            known = ", ".join(files.speakers)
+            raise VoiceError(f"there is no speaker {speaker!r}: set tts.speaker to one of {known}")
         self._frontend: Any = None
         if importlib.util.find_spec("pyopenjtalk"):
             import pyopenjtalk
@@ -68,6 +67,8 @@ class KokoroVoice:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = min(MAX_THREADS, physical_cores())
         options.log_severity_level = 3
+        # Threads that wait must not burn the core that the model thinks with.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             with_output(model_bytes(files, report), DURATIONS), options, providers=["CPUExecutionProvider"]
         )

@@ -1,4 +1,4 @@
-"""Kokoro's files: the model and the Japanese speakers from the package index, English speakers from the hub."""
+"""Kokoro's files: model and Japanese speakers from the package index, English speakers from the hub."""
 
 from __future__ import annotations
 

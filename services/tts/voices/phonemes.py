@@ -34,7 +34,7 @@ class Phonemes(NamedTuple):
 
 
 def english(g2p: Any, text: str) -> list[Token]:
-    """Tokens by hibari's G2P, whose alphabet is Kokoro's; words are the normalised ones ("5 km" is "5 kilometers")."""
+    """Tokens by hibari's G2P, whose alphabet is Kokoro's; words are normalised ("5 km" is "5 kilometers")."""
     from hibari.g2p.normalize import normalize
 
     marked = _NAME.sub(lambda name: f"[{name[0]}](/{NAMES[name[0]]}/)", normalize(text))
@@ -78,7 +78,7 @@ def stretches(tokens: list[Token], vocabulary: frozenset[str]) -> list[Phonemes]
 
 
 def timed_part(stretch: Phonemes, samples: Floats, durations: Floats) -> Part:
-    """A part from a model's sound and its durations in `UNIT_S`: one each sign, and one of silence at each end."""
+    """A part from a model's sound and its durations in `UNIT_S`: of silence, of each sign, of silence."""
     starts = np.concatenate([[0.0], np.cumsum(durations)]) * UNIT_S
     timed = [
         (sign, float(begin), float(end - begin))
