@@ -1,15 +1,18 @@
-"""Her voice in the whole show: from Enter to the first sound, and from an interruption to silence."""
+"""Her voice in the whole show: Enter to first sound, silence between chunks, interruption to silence."""
 
 from __future__ import annotations
 
 import random
 import statistics
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from benchmarks.figures import Figure, percentile
+from benchmarks.pauses import Turns
 from benchmarks.running_show import Show, running_show
 from shared.bus import Message
 from shared.commands import Interrupt
@@ -22,22 +25,29 @@ LATEST_S = 1.5
 AFTERWARDS_S = 0.15
 """How long is listened for what should not come any more."""
 SILENCE = "at most 80, with a fade of 5 ms and the device's buffer"
+PAUSE = "at most 60 where the next chunk was ready in time"
 PARTS = ("prefill", "decode", "synthesis", "device")
 STALE = ("speech.progress", "speech.timeline", "avatar.mouth")
 
 
 def run() -> Iterator[Figure]:
     """One show for all figures, without a sound card (a device of 10 ms that keeps time)."""
-    with running_show() as show:
+    with tempfile.TemporaryDirectory() as folder, running_show(f"--audio-out={folder}") as show:
+        turns = Turns(Path(folder))
         parts: dict[str, list[float]] = defaultdict(list)
         for line in LINES:
-            for name, value in _parts_ms(show, line).items():
+            for name, value in _parts_ms(show, line, turns).items():
                 parts[name].append(value)
+            turns.end()
         yield Figure("voice.first_sound_p50", statistics.median(parts["all"]), "ms", target="350")
         yield Figure("voice.first_sound_p95", percentile(parts["all"], 0.95), "ms", target="700")
         yield Figure("voice.answered_aloud", len(parts["all"]) / len(LINES), "share", target="all")
         for name in (*PARTS, "rest"):
             yield Figure(f"voice.first_sound.{name}", statistics.median(parts[name]), "ms")
+        yield Figure("voice.pause_beyond_plan_p50", statistics.median(turns.beyond_ms), "ms")
+        yield Figure("voice.pause_beyond_plan_p99", percentile(turns.beyond_ms, 0.99), "ms", target=PAUSE)
+        in_time = len(turns.beyond_ms) / (len(turns.beyond_ms) + turns.late)
+        yield Figure("voice.chunks_in_time", in_time, "share")
         stopped_ms, stale = _interruptions(show)
     yield Figure("voice.interrupt_to_stopped_p50", statistics.median(stopped_ms), "ms")
     yield Figure("voice.interrupt_to_stopped_p99", percentile(stopped_ms, 0.99), "ms", target=SILENCE)
@@ -45,7 +55,7 @@ def run() -> Iterator[Figure]:
         yield Figure(f"voice.stale.{topic}", stale[topic], "events", target="0")
 
 
-def _parts_ms(show: Show, line: str) -> dict[str, float]:
+def _parts_ms(show: Show, line: str, turns: Turns) -> dict[str, float]:
     """From Enter to the first sample of her own words that is not silent, in all and by part; {} unheard.
 
     `prefill` is the model's first token, `decode` the rest of the first chunk, `synthesis` its sound,
@@ -58,6 +68,7 @@ def _parts_ms(show: Show, line: str) -> dict[str, float]:
 
     def seen(message: Message) -> bool:
         nonlocal planned_ns
+        turns.note(message)
         payload = message.payload
         if message.topic == "llm.finished" and payload.turn is not None:
             found.setdefault("prefill", payload.first_token_ms)

@@ -226,6 +226,15 @@ def test_a_pinned_hash_is_believed_more_than_the_hub(hub: Hub) -> None:
     assert ensure_hub(GGUF, sha256=right).read_bytes() == WEIGHTS
 
 
+def test_a_file_of_another_kind_is_taken_by_its_exact_path(hub: Hub) -> None:
+    style = os.urandom(5000)
+    hub.repositories["org/voice"] = {"voices/one.bin": style, "onnx/model.onnx": b"x"}
+    right = hashlib.sha256(style).hexdigest()
+    with pytest.raises(ModelError, match=r"voices/two.bin is not there"):
+        ensure_hub(HubName("org/voice", "voices/two.bin"), sha256=right)
+    assert ensure_hub(HubName("org/voice", "voices/one.bin"), sha256=right).read_bytes() == style
+
+
 @pytest.mark.parametrize(
     ("refusal", "token", "says"),
     [

@@ -19,6 +19,7 @@ from services.tts.engine import (
     Rendered,
 )
 from services.tts.engine_child import answer
+from services.tts.manners import MANNERS, Manner
 from services.tts.pipe import MAX_BYTES, read_message, write_message
 from services.tts.scheduler import Job
 from services.tts.voices.silent import SilentVoice
@@ -51,9 +52,9 @@ class FakeChild:
 class Nursery:
     """An engine and all the children it ever had."""
 
-    def __init__(self, voice: str = "neural") -> None:
+    def __init__(self, voice: str = "neural", *, expressive: bool = True) -> None:
         self.children: list[FakeChild] = []
-        self.engine = Engine(voice, self._spawn, rate=1.5, volume=0.5)
+        self.engine = Engine(voice, self._spawn, rate=1.5, volume=0.5, expressive=expressive)
         self.now = 100.0
 
     def _spawn(self, voice: str) -> FakeChild:
@@ -90,6 +91,41 @@ def test_a_job_is_rendered_once_the_voice_is_loaded() -> None:
     assert done.rendering.duration_s > 0.3
     assert nursery.poll(1000.0) == []
     assert len(nursery.children) == 1
+
+
+@pytest.mark.parametrize("expressive", [True, False])
+def test_a_mood_bends_the_order(expressive: bool) -> None:
+    nursery = Nursery(expressive=expressive)
+    nursery.load()
+    nursery.engine.submit(Job(8, "Oh no.", "sad"))
+    nursery.poll()
+    (sent,) = nursery.child.sent
+    manner = MANNERS["sad"] if expressive else Manner()
+    assert (sent["rate"], sent["semitones"]) == (1.5 * manner.pace, manner.semitones)
+
+
+def test_a_child_that_downloads_is_waited_for_and_a_silent_one_is_not() -> None:
+    nursery = Nursery("kokoro")
+    nursery.poll()
+    for percent in (1, 50, 99):
+        nursery.child.arrived.append({"loading": f"downloading {percent} %"})
+        nursery.poll(LOAD_S - 1)
+        assert nursery.engine.loading == f"downloading {percent} %"
+    assert not nursery.child.killed
+    first = nursery.child
+    nursery.poll(LOAD_S)
+    assert first.killed
+
+
+def test_a_slow_voice_is_given_more_time() -> None:
+    nursery = Nursery("kokoro")
+    nursery.load()
+    nursery.engine.submit(JOB)
+    nursery.poll()
+    nursery.poll(10 * DEADLINE_S)
+    assert not nursery.child.killed
+    nursery.poll(30 * DEADLINE_S)
+    assert nursery.children[0].killed
 
 
 def test_a_dead_child_is_replaced_and_the_chunk_tried_once_more() -> None:
@@ -221,17 +257,17 @@ def test_a_forgotten_job_is_cancelled_and_its_sound_ignored() -> None:
 
 
 def test_the_child_stops_between_sentences_when_cancelled() -> None:
-    job = {"job": 3, "text": "Hello there.", "rate": 1.0, "volume": 1.0}
+    job = {"job": 3, "text": "Hello there.", "rate": 1.0, "semitones": 0.0, "volume": 1.0}
     assert "pcm" in answer(SilentVoice(), job, lambda number: number < 3)
     assert answer(SilentVoice(), job, lambda number: number <= 3)["error"] == "Cancelled."
 
 
 def test_a_text_that_breaks_the_voice_is_a_sentence_not_a_dead_child() -> None:
     class Broken:
-        def synthesize(self, text: str, rate: float) -> Any:
+        def synthesize(self, text: str, rate: float, semitones: float) -> Any:
             raise IndexError("list index out of range")
 
-    reply = answer(Broken(), {"job": 3, "text": "x", "rate": 1.0, "volume": 1.0})
+    reply = answer(Broken(), {"job": 3, "text": "x", "rate": 1.0, "semitones": 0.0, "volume": 1.0})
     assert reply == {"job": 3, "error": "The voice failed (IndexError: list index out of range)."}
 
 
