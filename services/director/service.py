@@ -34,6 +34,7 @@ from shared.config import ConfigError, Settings
 from shared.events import (
     ChatMessage,
     ChatRetracted,
+    Cleared,
     Event,
     Finished,
     Health,
@@ -186,8 +187,14 @@ class Director(Service):
 
     def _panic(self, command: Panic, request: Request) -> None:
         log.warning("%s by %s", "muted" if command.muted else "unmuted", request.source)
+        self._resume()
         self._do(MuteAsked(command.muted))
         if command.muted:
+            # A turn that still falls silent ends under the epoch it has; what comes later is above it.
+            stage = self.turns.stage
+            self.bus.publish(
+                "show.cleared", Cleared(epoch=stage.epoch if self.turns.turn else stage.raise_epoch())
+            )
             self.degraded("She is muted until director.panic with muted=false.")
         else:
             self.ready(self._gate.persona.name)
