@@ -25,6 +25,7 @@ from services.director.inputs import (
     Tick,
 )
 from services.director.memory import Memory
+from services.director.mood import mood_model
 from services.director.presence import Presences
 from services.director.turns import Turns
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
@@ -84,11 +85,12 @@ class Director(Service):
         self._has_resumed = False
 
     def start(self) -> None:
-        """Read the persona and the block-list. StartError names the file and the key."""
+        """Read the persona, the block-list and the moods. StartError names the file and the key."""
         own = self.settings.director
         try:
             persona = load_persona(own.persona)
             self._gate = Gate(persona, load_blocklist(own.blocklist))
+            mood_model()
         except ConfigError as error:
             raise StartError(str(error)) from None
         rng = random.Random(own.seed)
