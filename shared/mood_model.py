@@ -27,6 +27,10 @@ class MoodModel(Section):
     weights: dict[str, list[int]]
     """Feature -> what it says for each of MOODS."""
 
+    def knows(self, text: str) -> bool:
+        """Whether it has met a word of `text`; marks and length alone say little."""
+        return any(part in self.weights for part in _parts(text) if part[0].isalnum())
+
     def evidence(self, text: str, asked: str = "") -> list[float]:
         """What `text`, an answer to `asked`, says for each of MOODS: log-odds without the bias.
 

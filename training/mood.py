@@ -28,7 +28,7 @@ from training.splitting import split
 
 SHARE = 0.2
 """Of the dialogues, held out."""
-SEEN = 3
+SEEN = 4
 """A feature of fewer texts than this is left out."""
 BALANCE = 0.7
 """0: a mood weighs as much as it has texts; 1: all moods weigh the same."""

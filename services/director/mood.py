@@ -58,6 +58,8 @@ class Feeling:
 
     def _heard(self) -> MoodName:
         model = mood_model()
+        if not model.knows(self._said):
+            return self._mood
         chances = dict(zip(MOODS, model.probabilities(model.evidence(self._said, self._asked)), strict=True))
         best = max(chances, key=chances.__getitem__)
         if chances[best] < SURE:

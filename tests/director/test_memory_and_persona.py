@@ -118,7 +118,7 @@ def test_an_unknown_persona_says_which_are_known() -> None:
 def test_moods() -> None:
     assert take_tags("[Happy] hi [sad] there") == (" hi  there", "sad")
     assert take_tags("[1] hi")[1] is None
-    assert Feeling().of("Nobody came, and I miss them so much.") == "sad"
+    assert Feeling().of("Oh no, I'm so sorry, that hurts.") == "sad"
     assert Feeling().of("Hmm, maybe it is the other one?") == "thinking"
     assert Feeling().of("🎉🎉") == "excited"
     assert Feeling().of("1913") == Feeling().of("") == "neutral"
@@ -126,7 +126,7 @@ def test_moods() -> None:
 
 def test_a_mood_lasts_and_a_tag_holds_until_the_next() -> None:
     feeling = Feeling()
-    assert feeling.of("Nobody came, and I miss them so much.") == "sad"
+    assert feeling.of("Oh no, I'm so sorry, that hurts.") == "sad"
     assert feeling.of("So,") == "sad"
     feeling = Feeling()
     told = [feeling.of("Yes,", "shy"), feeling.of("I won the whole race!"), feeling.of("No.", "annoyed")]

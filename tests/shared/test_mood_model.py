@@ -40,6 +40,8 @@ def test_probabilities_are_the_softmax_of_bias_and_evidence() -> None:
     assert sum(chances) == pytest.approx(1)
     assert math.log(chances[4] / chances[0]) == pytest.approx(3 / math.sqrt(2) - 0.5)
     assert model.evidence("unknown") == [0.0] * len(MOODS)
+    assert model.knows("Yes!")
+    assert not model.knows("unknown!")
 
 
 @pytest.mark.parametrize(
