@@ -1,4 +1,4 @@
-"""The stage while she speaks: five hundred caption pages at once, and what one page costs."""
+"""The stage while she speaks: five hundred caption pages at once, what a page costs it, and a frame costs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import psutil
 
 from benchmarks.bus import free_ports
 from benchmarks.figures import Figure, percentile
+from benchmarks.stage_frames import measured
 from shared.bus import Bus
 from shared.config import ROOT, BusSettings
-from shared.events import Health, Mouth, Progress, Timeline, Word
+from shared.events import ChatMessage, Health, Mood, Mouth, Progress, Timeline, TurnState, Word
+from shared.mood_model import MOODS
 
 CAPTIONS = "topics=speech.,turn.state"
 WHOLE_PAGE = "topics=speech.,avatar.,chat.,turn.state,sys.processes"
@@ -49,6 +51,11 @@ def run() -> list[Figure]:
             many = _cost(process, buses, SECONDS)
             ages_ms = json.loads(pages.communicate()[0])
         rss_mb = process.memory_info().rss / 1e6
+        try:
+            frames = measured(url, lambda: _speak(buses, SECONDS))
+        except RuntimeError as error:
+            print(f"frames of her page are not measured: {error}", file=sys.stderr)
+            frames = []
     expected = PAGES * SECONDS / 0.1
     return [
         Figure("stage.cpu_no_page", nobody, "% of a core", target="nothing"),
@@ -58,6 +65,7 @@ def run() -> list[Figure]:
         Figure("stage.500_pages_delivered", len(ages_ms) / expected, "share"),
         Figure("stage.cpu_500_pages", many, "% of a core"),
         Figure("stage.memory_rss", rss_mb, "MB"),
+        *frames,
     ]
 
 
@@ -95,17 +103,21 @@ def _cost(process: psutil.Process, buses: dict[str, Bus], seconds: float) -> flo
 
 
 def _speak(buses: dict[str, Bus], seconds: float) -> None:
-    """What a show publishes: 30 mouths and 10 positions a second, a plan for each chunk, every heart beat."""
+    """What a show publishes: 30 mouths and 10 positions a second, a plan and a mood for each chunk,
+    two lines of chat a second, every heart beat."""
     epoch, began = time.time_ns() // 1_000_000, time.monotonic()
     words = [Word(text="word", start_s=n * WORD_S, end_s=(n + 1) * WORD_S) for n in range(CHUNK_WORDS)]
-    mouths = progresses = beats = chunks = 0
-    tts = buses["tts"]
+    mouths = progresses = beats = chunks = lines = 0
+    tts, director = buses["tts"], buses["director"]
+    director.publish("turn.state", TurnState(turn="t", epoch=epoch, phase="speaking"))
     while (now_s := time.monotonic() - began) < seconds:
         chunk, position_s = divmod(now_s, CHUNK_WORDS * WORD_S)
         if chunk >= chunks:
+            mood = MOODS[chunks % len(MOODS)]
             chunks += 1
+            director.publish("avatar.mood", Mood(turn="t", epoch=epoch, mood=mood), cause="a line")
             plan = Timeline(
-                turn="t", epoch=epoch, chunk=int(chunk), text=" ".join(["word"] * CHUNK_WORDS),
+                turn="t", epoch=epoch, chunk=int(chunk), text=" ".join(["word"] * CHUNK_WORDS), mood=mood,
                 duration_s=CHUNK_WORDS * WORD_S, sample_rate_hz=24_000, words=words,
             )  # fmt: skip
             tts.publish("speech.timeline", plan)
@@ -121,6 +133,16 @@ def _speak(buses: dict[str, Bus], seconds: float) -> None:
                 turn="t", epoch=epoch, chunk=int(chunk), position_s=position_s, words_heard=heard, heard=said
             )
             tts.publish("speech.progress", step)
+        if now_s * 2 >= lines:
+            lines += 1
+            line = ChatMessage(
+                id=f"{epoch}-{lines}",
+                channel="twitch",
+                author="Sam",
+                author_id="sam",
+                text="What a day!",
+            )
+            buses["input"].publish("chat.message", line)
         if now_s >= beats:
             beats += 1
             for bus in buses.values():

@@ -123,6 +123,12 @@ class TurnState(Event):
     """As the model measured it; 0 before its generation has ended."""
 
 
+class Cleared(Event):
+    """A panic: whoever shows chat, captions or turns up to this epoch takes all of it away at once."""
+
+    epoch: int
+
+
 class Mood(Event):
     """How she feels from here on; drives the face and, where the voice allows, rate and pitch."""
 

@@ -39,6 +39,7 @@ _ROWS = (
     Topic("chat.message", events.ChatMessage, "input", "as people type", Delivery.STREAM),
     Topic("chat.retracted", events.ChatRetracted, "input", "rare", Delivery.STREAM),
     Topic("turn.state", events.TurnState, "director", "4 a turn", Delivery.ENDING, outlives_source=True),
+    Topic("show.cleared", events.Cleared, "director", "rare", Delivery.STATE, outlives_source=True),
     Topic("avatar.mood", events.Mood, "director", "1 a chunk", Delivery.STATE),
     Topic("llm.token", events.Token, "llm", "10 to 600/s", Delivery.STREAM),
     Topic("llm.finished", events.Finished, "llm", "1 a generation", Delivery.ENDING),

@@ -1,44 +1,73 @@
-"""The mood of a chunk, from a tag that the model wrote or from a small lexicon."""
+"""The mood of what she says: from tags that the model wrote, else by a small model of how words sound."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
 from typing import get_args
 
 from shared.events import MoodName
+from shared.mood_model import MOODS, MoodModel, load_mood_model
 
+FILE = Path(__file__).with_name("moods.json")
+WINDOW = 240
+"""Characters of what she said last that count: a face does not start anew with every clause."""
+HELD = 1.3
+"""So many times as probable as the mood she has must another one be to take its place."""
+SURE = 0.2
+"""A mood less probable than this is not shown: a face at rest is better than a wrong one."""
+SIGNS: dict[MoodName, str] = {
+    "sad": "😢😭💔🥺", "annoyed": "😠😤🙄", "shy": "😳☺", "surprised": "😮😲😱", "thinking": "🤔",
+    "excited": "🎉🤩🔥",
+    "happy": "😊😄😁❤💖✨",
+}  # fmt: skip
+"""Emoji that say more than the words about them."""
 _TAG = re.compile(rf"[\[(*<]\s*({'|'.join(get_args(MoodName))})\s*[\])*>]", re.IGNORECASE)
-_LEXICON: tuple[tuple[MoodName, str, str], ...] = (
-    ("sad", r"sad|sorry|oh no|miss you|lonely|cry(?:ing)?|tears?|hugs?|rough|awful|hurts?", "😢😭💔🥺"),
-    ("annoyed", r"hey now|hmph|grr+|annoying|unfair|rude|ugh|pout(?:ing)?", "😠😤🙄"),
-    ("shy", r"blush(?:ing)?|shy|eh\?!|embarrass(?:ed|ing)|my face is|you can't just say that", "😳☺"),
-    ("surprised", r"wow|whoa|what\?!|really\?|no way|oh my|eh\?|huh\?", "😮😲😱"),
-    ("thinking", r"hmm+|let me (?:see|think)|maybe|i wonder|good question|perhaps", "🤔"),
-    ("excited", r"yay|woo+|let's go|amazing|awesome|so (?:happy|excited)|can't wait|congrat\w*", "🎉🤩🔥"),
-    (
-        "happy",
-        r"happy|glad|love(?:ly)?|fun|hehe|haha|thank(?:s| you)|welcome|great|wonderful|nice",
-        "😊😄😁❤💖✨",
-    ),
-)
-"""Mood, words and emoji, strongest first."""
-_PATTERNS = [
-    (mood, re.compile(rf"(?<!\w)(?:{words})(?!\w)|[{emoji}]", re.IGNORECASE))
-    for mood, words, emoji in _LEXICON
-]
+
+
+@cache
+def mood_model() -> MoodModel:
+    """Read once. Raises ConfigError in one sentence."""
+    return load_mood_model(FILE)
 
 
 def take_tags(text: str) -> tuple[str, MoodName | None]:
     """Text without mood tags such as `[happy]`, and the last mood they named."""
     mood: MoodName | None = None
     for match in _TAG.finditer(text):
-        mood = next(name for name in get_args(MoodName) if name == match.group(1).lower())
+        mood = next(name for name in MOODS if name == match.group(1).lower())
     return _TAG.sub("", text), mood
 
 
-def mood_of(text: str) -> MoodName:
-    """The first mood of the lexicon, strongest first, that `text` shows; else happy for `!`, else neutral."""
-    for mood, pattern in _PATTERNS:
-        if pattern.search(text):
-            return mood
-    return "happy" if text.rstrip().endswith("!") else "neutral"
+class Feeling:
+    """How one text of hers sounds, chunk after chunk. `asked`: the message that it answers."""
+
+    def __init__(self, asked: str = "") -> None:
+        self._asked = asked
+        self._said = ""
+        self._tagged: MoodName | None = None
+        self._mood: MoodName = "neutral"
+
+    def of(self, chunk: str, tagged: MoodName | None = None) -> MoodName:
+        """Mood of the next chunk; a tag holds until the next one, whatever the words are like."""
+        self._said = f"{self._said} {chunk}"[-WINDOW:].lstrip()
+        self._tagged = tagged or self._tagged
+        self._mood = self._tagged or _sign(chunk) or self._heard()
+        return self._mood
+
+    def _heard(self) -> MoodName:
+        model = mood_model()
+        if not model.knows(self._said):
+            return self._mood
+        chances = dict(zip(MOODS, model.probabilities(model.evidence(self._said, self._asked)), strict=True))
+        best = max(chances, key=chances.__getitem__)
+        if chances[best] < SURE:
+            return "neutral"
+        # A neutral face is held by nothing but SURE.
+        is_held = self._mood != "neutral" and chances[best] < HELD * chances[self._mood]
+        return self._mood if is_held else best
+
+
+def _sign(chunk: str) -> MoodName | None:
+    return next((mood for mood, signs in SIGNS.items() if any(sign in chunk for sign in signs)), None)

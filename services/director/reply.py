@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from services.director.cutter import Chunk, Cutter
 from services.director.gate import PASSED, Gate, Scene, Verdict
-from services.director.mood import mood_of, take_tags
+from services.director.mood import Feeling, take_tags
 from shared.events import MoodName
 
 _ACTION = re.compile(
@@ -41,6 +41,7 @@ class Reply:
         self._scene = scene
         self._limit = sentence_limit
         self._cutter = Cutter()
+        self._feeling = Feeling(scene.asked)
         self._sentences = 0
         label = rf"\s*(?:{re.escape(gate.persona.name)})\s*:\s*"
         self._label = re.compile(label, re.IGNORECASE)
@@ -76,7 +77,7 @@ class Reply:
                 break
             said = f"{self._scene.said} {text}".strip()
             self._scene = replace(self._scene, said=said)
-            pieces.append(Piece(text, tagged or mood_of(text)))
+            pieces.append(Piece(text, self._feeling.of(text, tagged)))
             self._sentences += chunk.ends_sentence
             if self._sentences >= self._limit:
                 self.is_full = True
@@ -86,6 +87,6 @@ class Reply:
 
 def prepared(text: str, mood: MoodName | None = None) -> list[Piece]:
     """A text that somebody wrote for her, cut into pieces."""
-    cutter = Cutter()
+    cutter, feeling = Cutter(), Feeling()
     texts = [" ".join(chunk.text.split()) for chunk in [*cutter.feed(text), *cutter.flush()]]
-    return [Piece(part, mood or mood_of(part)) for part in texts if part]
+    return [Piece(part, feeling.of(part, mood)) for part in texts if part]

@@ -25,6 +25,7 @@ from services.director.inputs import (
     Tick,
 )
 from services.director.memory import Memory
+from services.director.mood import mood_model
 from services.director.presence import Presences
 from services.director.turns import Turns
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
@@ -34,6 +35,7 @@ from shared.config import ConfigError, Settings
 from shared.events import (
     ChatMessage,
     ChatRetracted,
+    Cleared,
     Event,
     Finished,
     Health,
@@ -83,11 +85,12 @@ class Director(Service):
         self._has_resumed = False
 
     def start(self) -> None:
-        """Read the persona and the block-list. StartError names the file and the key."""
+        """Read the persona, the block-list and the moods. StartError names the file and the key."""
         own = self.settings.director
         try:
             persona = load_persona(own.persona)
             self._gate = Gate(persona, load_blocklist(own.blocklist))
+            mood_model()
         except ConfigError as error:
             raise StartError(str(error)) from None
         rng = random.Random(own.seed)
@@ -186,8 +189,14 @@ class Director(Service):
 
     def _panic(self, command: Panic, request: Request) -> None:
         log.warning("%s by %s", "muted" if command.muted else "unmuted", request.source)
+        self._resume()
         self._do(MuteAsked(command.muted))
         if command.muted:
+            # A turn that still falls silent ends under the epoch it has; what comes later is above it.
+            stage = self.turns.stage
+            self.bus.publish(
+                "show.cleared", Cleared(epoch=stage.epoch if self.turns.turn else stage.raise_epoch())
+            )
             self.degraded("She is muted until director.panic with muted=false.")
         else:
             self.ready(self._gate.persona.name)

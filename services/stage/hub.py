@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from services.stage.outbox import Outbox, Parcel
 from shared.bus import Message, SourceLost
-from shared.events import ChatMessage, ChatRetracted
+from shared.events import ChatMessage, ChatRetracted, Cleared, TurnState
 from shared.topics import TOPICS, Delivery
 
 MOUTH = "avatar.mouth"
@@ -71,6 +71,7 @@ class Hub:
         """Pages that asked for the mouth and did not get it."""
         self._kept: dict[tuple[str, str], deque[tuple[int, Message, Parcel]]] = {}
         self._cleared: deque[str] = deque(maxlen=CLEARED_TURNS)
+        self._cleared_epoch = 0
         self._messages: deque[ChatMessage] = deque(maxlen=REMEMBERED_MESSAGES)
         self._order = count()
         self._lost_before = 0
@@ -134,6 +135,10 @@ class Hub:
                 self._messages.append(item.payload)
             elif isinstance(item.payload, ChatRetracted):
                 self._retract(item.payload)
+            elif isinstance(item.payload, Cleared):
+                self.clear(item.payload.epoch)
+            elif isinstance(item.payload, TurnState) and item.payload.epoch <= self._cleared_epoch:
+                self._note_cleared([item.payload])  # the state at the start has no order across topics
             readers = self._readers[item.topic]
             delivery = TOPICS[item.topic].delivery
             if not readers and delivery is Delivery.STREAM:
@@ -146,13 +151,25 @@ class Hub:
             for page in readers:
                 page.put(parcel)
 
-    def clear(self) -> None:
-        """Panic: every page forgets what it shows, before anything else it is sent, and so do later ones."""
-        shown = {message.payload.turn for message in self._messages_of("turn.state")}
-        self._cleared.extend(sorted(shown - set(self._cleared)))
+    def clear(self, epoch: int | None = None) -> None:
+        """Panic: every page forgets what it shows, before anything else it is sent, and so do later ones.
+
+        All up to `epoch` is over; without one (a button of the control page), all that was said so far.
+        """
+        states = [message.payload for message in self._messages_of("turn.state")]
+        newest = max((state.epoch for state in states), default=0)
+        epoch = newest + 1 if epoch is None else epoch
+        self._cleared_epoch = max(epoch, self._cleared_epoch)
+        self._note_cleared([state for state in states if state.epoch <= epoch])
+        if epoch < newest:
+            return  # an old panic, published again after the broker was away: the show has gone on
         for page in self._pages:
             page.outbox.discard_stream()
-        self.tell(notice("clear", turns=list(self._cleared)))
+        self.tell(notice("clear", epoch=epoch, turns=list(self._cleared)))
+
+    def _note_cleared(self, states: Iterable[TurnState]) -> None:
+        """Later pages leave these turns out."""
+        self._cleared.extend(sorted({state.turn for state in states} - set(self._cleared)))
 
     def tell(self, parcel: Parcel) -> None:
         """Send to every page."""

@@ -24,7 +24,7 @@ from shared.commands import (
     StopSpeech,
 )
 from shared.config import BusSettings, DirectorSettings, Settings
-from shared.events import ChatMessage, Finished, Health, SpeechFinished, Token, TurnState
+from shared.events import ChatMessage, Cleared, Finished, Health, SpeechFinished, Token, TurnState
 from shared.service import StartError, StopSignal, serve
 
 Until = Callable[..., list[Any]]
@@ -38,13 +38,14 @@ class Show:
         self.llm = open_bus("llm", register=True)
         self.tts = open_bus("tts", register=True)
         self.input = open_bus("input")
-        self.screen = open_bus("screen", "turn.state", "avatar.mood")
+        self.screen = open_bus("screen", "turn.state", "avatar.mood", "show.cleared")
         self.stop = StopSignal()
         self.generated: list[Generate] = []
         self.spoken: list[Speak] = []
         self.stopped: list[StopSpeech] = []
         self.states: list[TurnState] = []
         self.causes: list[str | None] = []
+        self.cleared: list[int] = []
         self.llm.handle(Generate, self._generate)
         self.llm.handle(Cancel, lambda command, request: CancelReply(cancelled=0))
         self.tts.handle(Speak, self._speak)
@@ -77,6 +78,8 @@ class Show:
                     if isinstance(item, Message) and isinstance(item.payload, TurnState):
                         self.states.append(item.payload)
                         self.causes.append(item.cause)
+                    if isinstance(item, Message) and isinstance(item.payload, Cleared):
+                        self.cleared.append(item.payload.epoch)
 
     def phases(self) -> list[str]:
         return [state.phase for state in self.states]
@@ -145,8 +148,10 @@ def test_interrupt_and_panic(show: Show) -> None:
     show.screen.ask(Interrupt(reason="test"), replies.append)
     show.until(lambda: replies and "done" in show.phases())
     assert show.states[-1].end == "interrupted"
+    assert show.cleared == []
     show.screen.ask(Panic(), replies.append)
-    show.until(lambda: len(replies) == 2)
+    show.until(lambda: len(replies) == 2 and show.cleared)
+    assert show.cleared[0] > max(state.epoch for state in show.states)  # all that was shown is over
     show.screen.ask(Say(text="Hello there."), replies.append)
     show.until(lambda: len(replies) == 3)
     assert isinstance(replies[2], CommandError)

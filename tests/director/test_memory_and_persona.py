@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.director.memory import Memory
-from services.director.mood import mood_of, take_tags
+from services.director.mood import Feeling, take_tags
 from services.director.presence import Presences
 from shared.config import ConfigError
 from shared.events import ChatMessage, ChatRetracted, Health, Processes, ProcessInfo
@@ -118,10 +118,19 @@ def test_an_unknown_persona_says_which_are_known() -> None:
 def test_moods() -> None:
     assert take_tags("[Happy] hi [sad] there") == (" hi  there", "sad")
     assert take_tags("[1] hi")[1] is None
-    assert mood_of("Oh no, I'm sorry.") == "sad"
-    assert mood_of("Eh?! Stop it") == "shy"
-    assert mood_of("That is it") == "neutral"
-    assert mood_of("That is it!") == "happy"
+    assert Feeling().of("Oh no, I'm so sorry, that hurts.") == "sad"
+    assert Feeling().of("Hmm, maybe it is the other one?") == "thinking"
+    assert Feeling().of("🎉🎉") == "excited"
+    assert Feeling().of("1913") == Feeling().of("") == "neutral"
+
+
+def test_a_mood_lasts_and_a_tag_holds_until_the_next() -> None:
+    feeling = Feeling()
+    assert feeling.of("Oh no, I'm so sorry, that hurts.") == "sad"
+    assert feeling.of("So,") == "sad"
+    feeling = Feeling()
+    told = [feeling.of("Yes,", "shy"), feeling.of("I won the whole race!"), feeling.of("No.", "annoyed")]
+    assert told == ["shy", "shy", "annoyed"]
 
 
 def test_presence_of_a_service() -> None:

@@ -55,7 +55,7 @@ def test_the_first_chunk_is_spoken_while_the_rest_is_drawn() -> None:
     talk.generate("Oh, hello there you,", " my", end=None)
     assert [speak.text for speak in talk.all(Speak)] == ["Oh, hello there you,"]
     assert talk.last(TurnState).tokens_per_s == 0, "pieces that arrive together tell no rate"
-    assert [mood.mood for mood in talk.all(Mood)] == ["neutral"]
+    assert len(talk.all(Mood)) == 1
 
 
 def test_messages_are_answered_in_order_one_at_a_time() -> None:

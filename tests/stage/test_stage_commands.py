@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from conftest import OpenBus, until
-from stage_helpers import LONG, TOKEN, Stage, is_type, progress, read, turn, until_heard
+from stage_helpers import LONG, TOKEN, Stage, is_topic, is_type, progress, read, turn, until_heard
 from waiting import until_true
 
 from services.director.service import Director
 from shared.bus import Bus, Refused, Request
 from shared.commands import COMMANDS, Interrupt, Panic, Reply, Say, SayReply, SetMood, Submit, SubmitReply
 from shared.config import BusSettings, Settings
-from shared.events import Health
+from shared.events import Cleared, Health
 from shared.service import StopSignal, serve
 
 pytest_plugins = ("stage_fixtures",)
@@ -175,6 +175,22 @@ def test_a_panic_overtakes_what_waits_and_holds_for_pages_to_come(stage: Stage, 
     assert not any(is_type("lost")(each) for each in behind)
     with stage.socket("topics=turn.state") as late:
         assert read(late, is_type("hello"))[0]["cleared"] == ["bad turn"]
+
+
+def test_an_old_panic_that_is_published_again_clears_nothing(stage: Stage, open_bus: OpenBus) -> None:
+    director = open_bus("director")
+    director.publish("turn.state", turn(4, "done", "before"))
+    director.publish("turn.state", turn(6, "speaking", "after"))
+    until_true(lambda: stage.service.hub.latest("turn.state"))
+    with stage.socket("topics=turn.state,show.cleared") as socket:
+        read(socket, is_type("live"))
+        director.publish("show.cleared", Cleared(epoch=5))
+        assert not any(is_type("clear")(each) for each in read(socket, is_topic("show.cleared")))
+        director.publish("show.cleared", Cleared(epoch=6))
+        clear = read(socket, is_type("clear"))[-1]
+        assert (clear["epoch"], clear["turns"]) == (6, ["before", "after"])
+    with stage.socket("topics=turn.state") as late:
+        assert read(late, is_type("hello"))[0]["cleared"] == ["before", "after"]
 
 
 def test_health_and_latencies(stage: Stage, open_bus: OpenBus) -> None:

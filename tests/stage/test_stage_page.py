@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from conftest import OpenBus
+from conftest import OpenBus, until
 from stage_helpers import LIVE, TOKEN, Stage, Tab, mouth, progress, timeline, turn
 from waiting import until_true
 
+from services.director.service import Director
 from shared.bus import Bus
-from shared.config import ROOT, BusSettings
+from shared.commands import Panic, SetMood
+from shared.config import ROOT, BusSettings, Settings
 from shared.events import ChatMessage, ChatRetracted, Mood, Mouth, SpeechFinished
+from shared.service import StopSignal, serve
 
 pytest_plugins = ("stage_fixtures",)
 
@@ -147,6 +151,42 @@ def test_a_panic_clears_her_page_at_once(stage: Stage, open_bus: OpenBus, tab: T
         assert "bad words" not in page.inner_text("body")
         page = tab.open(stage.url + "chat")  # nor after a reload
         assert page.evaluate("akane.feed.epoch") == 6
+
+
+def test_a_panic_from_the_terminal_clears_her_page_and_the_chat_page(
+    stage: Stage, broker: BusSettings, open_bus: OpenBus, browser: Any
+) -> None:
+    """The command goes to the director as the dashboard sends it, while she is about to answer."""
+    stop = StopSignal()
+    director = threading.Thread(target=serve, args=(Director, Settings(bus=broker), stop), daemon=True)
+    director.start()
+    terminal, chat, tts = open_bus("dashboard", "turn.state"), open_bus("input"), open_bus("tts")
+    until(terminal, lambda items: items)  # the director's first state: it listens
+    whole, alone = Tab(browser), Tab(browser)
+    whole.open(stage.url + "?hide=status")
+    alone.open(stage.url + "chat")
+    chat.publish("chat.message", line("1", "bad words"))
+    states = until(terminal, lambda items: items and items[-1].payload.turn)
+    asked = states[-1].payload
+    until_true(lambda: "speech.progress" in stage.service.bus._events.topics)
+    whole.until(lambda: said(tts, whole.page, asked.epoch, "Something that nobody should hear"))
+    for tab in (whole, alone):
+        tab.until(lambda tab=tab: "bad words" in tab.page.inner_text("body"))
+    replies: list[Any] = []
+    terminal.ask(Panic(), replies.append)
+    until(terminal, lambda _: replies)
+    for tab in (whole, alone):
+        tab.until(lambda tab=tab: tab.page.inner_text("body").strip() == "")
+        tab.page.reload()
+        tab.page.wait_for_selector(LIVE, state="attached")
+        assert tab.page.inner_text("body").strip() == ""
+    terminal.ask(SetMood(mood="shy"), replies.append)  # a hand on her face is still obeyed
+    whole.until(lambda: (terminal.poll(0.01), whole.page.evaluate("akane.avatar.puppet.mood") == "shy")[1])
+    for tab in (whole, alone):
+        tab.page.close()
+        assert tab.errors == []
+    stop.set()
+    director.join(10)
 
 
 def line(name: str, text: str, author: str = "Mallory") -> ChatMessage:

@@ -48,7 +48,7 @@ export class Feed {
   take(message, at_ms) {
     if (message.type) {
       if (message.type === "live") this.wait_ms = FIRST_WAIT_MS;
-      if (message.type === "clear") this.epoch += 1; // nothing of what is said now is shown any more
+      if (message.type === "clear") this.epoch = Math.max(this.epoch, message.epoch); // what was said before is over
       if (message.type === "lost") for (const count of Object.values(message.lost)) this.lost += count;
       this.call(message.type, message);
       return;

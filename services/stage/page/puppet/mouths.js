@@ -27,6 +27,7 @@ export function mouthWeights(mouth) {
 }
 
 const CLOSED = MOUTHS.closed;
+const SPOKEN = 0.7; // share of the mood's bend that is left in a wide open mouth: she speaks sadly with its corners down
 
 /** The mouth of some weights: what is missing to 1 is the closed mouth, whose line the mood bends. */
 export function blend(weights, face) {
@@ -38,8 +39,8 @@ export function blend(weights, face) {
   for (let i = 0; i < 7; i++) {
     const u = (i - 3) / 3;
     const line = -15 * face.lip * (u * u - 0.4) + 3.4 * face.wave * Math.sin((i * Math.PI * 2) / 3);
-    mouth.up.push(line * (0.35 + 0.65 * rest));
-    mouth.down.push(line * (0.35 + 0.65 * rest));
+    mouth.up.push(line * (SPOKEN + (1 - SPOKEN) * rest));
+    mouth.down.push(line * (SPOKEN + (1 - SPOKEN) * rest));
   }
   for (const [name, weight] of Object.entries(weights)) {
     const [shape, share] = [MOUTHS[name], weight * scale];
