@@ -10,6 +10,13 @@ from torch import Tensor
 
 CHUNK_LOGITS = 1 << 23
 """Logits held at once, in float32 32 MB: few enough for a processor's cache, enough for its cores."""
+CHUNK_LOGITS_ON_CARDS = 1 << 27
+"""512 MB: few launches, each large enough for a card."""
+
+
+def chunk_logits(device_type: str) -> int:
+    """Logits held at once."""
+    return CHUNK_LOGITS if device_type == "cpu" else CHUNK_LOGITS_ON_CARDS
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -21,11 +28,13 @@ class _CrossEntropy(torch.autograd.Function):
         d_hidden = torch.empty_like(hidden) if wants_hidden else None
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
         losses = torch.empty(hidden.shape[0], dtype=torch.float32, device=hidden.device)
-        step = max(1, CHUNK_LOGITS // weight.shape[0])
+        step = max(1, chunk_logits(hidden.device.type) // weight.shape[0])
         for start in range(0, hidden.shape[0], step):
             x, goal = hidden[start : start + step], targets[start : start + step, None]
+            learned = goal >= 0
+            goal = goal.clamp_min(0)
             log_p = torch.log_softmax(F.linear(x, matrix), -1, dtype=torch.float32)
-            losses[start : start + step] = -log_p.gather(1, goal)[:, 0]
+            losses[start : start + step] = (-log_p.gather(1, goal) * learned)[:, 0]
             if not (wants_hidden or wants_weight):
                 continue
             d_logits = log_p.exp_()
@@ -33,8 +42,9 @@ class _CrossEntropy(torch.autograd.Function):
             d_logits = d_logits.to(compute)
             if d_hidden is not None:
                 torch.mm(d_logits, matrix, out=d_hidden[start : start + step])
+                d_hidden[start : start + step] *= learned
             if d_weight is not None:
-                d_weight += d_logits.T @ x
+                d_weight += d_logits.T @ (x * learned)
         ctx.gradients = (d_hidden, d_weight)
         ctx.weight_dtype = weight.dtype
         return losses
@@ -53,8 +63,9 @@ class _CrossEntropy(torch.autograd.Function):
 def summed_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     """Sum over positions of -log p(target), in nats.
 
-    `hidden` is (N, n_embd) after the last norm, `weight` (vocab_size, n_embd), `targets` (N,). Logits are
-    computed in hidden's dtype, the rest in float32. The forward pass makes the gradient, softmax - onehot.
+    `hidden` is (N, n_embd) after the last norm, `weight` (vocab_size, n_embd), `targets` (N,), below 0 where
+    nothing is learned. Logits are computed in hidden's dtype, the rest in float32. The forward pass makes the
+    gradient, softmax - onehot.
     """
     return _CrossEntropy.apply(hidden, weight, targets).sum()
 
