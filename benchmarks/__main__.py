@@ -17,6 +17,7 @@ BENCHMARKS = (
     "voice",
     "engine",
     "adapter",
+    "pretrain",
     "persona",
     "show",
     "fresh",

@@ -50,6 +50,4 @@ class NextToken(nn.Module):
         """-log p in nats, summed over targets (B, T) that are not below 0; `segments`: see DocumentStep."""
         rotary = self.model.rotary
         step = Step(rotary, *inputs.shape, None, ()) if segments is None else DocumentStep(rotary, segments)
-        return summed_cross_entropy(
-            *head_inputs(self.model, inputs, step, self.autocast), targets.flatten()
-        )
+        return summed_cross_entropy(*head_inputs(self.model, inputs, step, self.autocast), targets.flatten())

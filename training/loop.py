@@ -112,7 +112,7 @@ def fit(run: Run[Batch], state: State, logs: Sequence[Log], display: Display) ->
     while state.step < run.steps and not (run.patience and state.worse >= run.patience):
         began = time.perf_counter()
         rate = run.rate_at(state.step)
-        loss, norm, n_tokens = _step(run, state, rate)
+        loss, norm, n_tokens = one_step(run, state, rate)
         took = time.perf_counter() - began
         state.step += 1
         state.tokens += n_tokens
@@ -167,7 +167,7 @@ def measured(values: Mapping[str, float]) -> str:
     )
 
 
-def _step(run: Run[Batch], state: State, rate: float) -> tuple[float, float, int]:
+def one_step(run: Run[Batch], state: State, rate: float) -> tuple[float, float, int]:
     """One update of the weights: mean loss of its learned tokens, gradient norm before clipping, tokens."""
     # Everything random is a function of the step, so that a run taken up again draws the same numbers.
     torch.manual_seed((run.seed << 32) + state.step * run.world.size + run.world.rank)

@@ -86,8 +86,6 @@ def muon_and_adamw(
     parameters: Mapping[str, nn.Parameter], weight_decay: float, world: World
 ) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks, AdamW with Akane's groups for all else."""
-    matrices = {
-        name: one for name, one in parameters.items() if one.ndim == 2 and not name.startswith(SLOW)
-    }
+    matrices = {name: one for name, one in parameters.items() if one.ndim == 2 and not name.startswith(SLOW)}
     rest = {name: one for name, one in parameters.items() if name not in matrices}
     return [Muon(matrices.values(), weight_decay, world), make_optimiser(rest, weight_decay)]

@@ -12,9 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from training.distributed import World
 from training.errors import TrainingError
 from training.forward import NextToken
-
-Batch = tuple[Tensor, Tensor, "Tensor | None"]
-"""Inputs, targets and segments of `NextToken`."""
+from training.shards.loader import Batch
 
 
 def spread(module: NextToken, world: World, kind: str) -> nn.Module:

@@ -13,15 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from shared.model.checkpoint import checkpoint_metadata, checkpoint_tokenizer, save_checkpoint
+from shared.model.checkpoint import checkpoint_metadata, save_checkpoint
 from shared.model.config import GPTConfig
 from shared.model.gpt import GPT
+from shared.model.saved_tokenizer import describe_tokenizer
 from training.arguments import PRESETS, parse
 from training.checkpoints import Rule, gathered, write_tensors
 from training.continuing import continued
@@ -33,7 +34,7 @@ from training.loop import Run, State, fit, resume
 from training.memory import free_bytes, require_memory, step_needs
 from training.muon import muon_and_adamw
 from training.optimiser import make_optimiser, scheduled_rate
-from training.parallel import Batch, mean_gradients, spread
+from training.parallel import mean_gradients, spread
 from training.progress import CsvLog, Log, display
 from training.running import (
     STOPPED,
@@ -43,8 +44,8 @@ from training.running import (
     ready_to_learn,
     require_free,
 )
-from training.shards.loader import TokenLoader, prefetch
-from training.shards.manifest import Manifest, read_manifest
+from training.shards.loader import Batch, TokenLoader, prefetch
+from training.shards.manifest import MANIFEST_FILE, Manifest, Split, load_tokenizer, read_manifest
 
 VOCABULARY_MULTIPLE = 128
 """Rows of embedding and head are filled up to it: 50,257 tokens become the 50,304 that cards multiply best."""
@@ -61,7 +62,9 @@ class Arguments(LoopArguments):
     n_head: int = Field(12, ge=1, description="query heads")
     n_kv_head: int = Field(6, ge=1, description="key and value heads")
     n_embd: int = Field(768, ge=2, description="width")
-    context: int = Field(1024, ge=8, description="tokens of a row, and the most that the model will ever read")
+    context: int = Field(
+        1024, ge=8, description="tokens of a row, and the most that the model will ever read"
+    )
     qk_norm: Literal["after_rope", "before_rope", "none"] = Field("after_rope", description="of attention")
     tied_head: bool = Field(False, description="head and embedding are one matrix")
     documents: bool = Field(False, description="no token sees another document of its row; slower")
@@ -111,8 +114,8 @@ def pretrain(arguments: Arguments, world: World) -> int:
     require_free(arguments)
     data = Path(arguments.data).expanduser()
     manifest = read_manifest(data)
-    extra = {"tokenizer": manifest.tokenizer}
-    tokenizer = checkpoint_tokenizer(extra)
+    tokenizer = load_tokenizer(data, manifest)
+    described = describe_tokenizer(tokenizer)
     config = model_config(arguments, manifest)
     pass_tokens = arguments.batch * arguments.context * world.size
     passes, rest = divmod(arguments.step_tokens, pass_tokens)
@@ -143,7 +146,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
         else [make_optimiser(parameters, arguments.weight_decay)]
     )
 
-    def loader(split: str) -> TokenLoader:
+    def loader(split: Split) -> TokenLoader:
         return TokenLoader(
             data,
             split,
@@ -156,18 +159,18 @@ def pretrain(arguments: Arguments, world: World) -> int:
         )
 
     learned, heldout = loader("train"), loader("validation")
-    stream: Iterator[Any] | None = None
+    stream: Iterator[Batch] | None = None
 
     def batches_at(step: int) -> tuple[list[Batch], int, int]:
         nonlocal stream
         if stream is None:
-            stream = iter(prefetch(learned, step * passes))
-        batches = [_batch(next(stream)) for _ in range(passes)]
+            stream = prefetch(learned, step * passes)
+        batches = [next(stream) for _ in range(passes)]
         n_learned = round(world.total(sum(int((targets >= 0).sum()) for _, targets, _ in batches)))
         return [_moved(batch, device) for batch in batches], n_learned, arguments.step_tokens
 
     widths = torch.tensor([len(tokenizer.token_bytes(number)) for number in range(config.vocab_size)])
-    n_judged = max(1, min(arguments.evaluate_tokens, _tokens(manifest, "validation")) // pass_tokens)
+    n_judged = max(1, min(arguments.evaluate_tokens // pass_tokens, heldout.steps))
 
     @torch.no_grad()
     def evaluate() -> dict[str, float]:
@@ -175,7 +178,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
         module.eval()
         sums = torch.zeros(3, dtype=torch.float64)
         for number in range(n_judged):
-            batch = _batch(heldout.batch_at(number))
+            batch = heldout.batch_at(number)
             targets = batch[1][batch[1] >= 0]
             loss = float(module(*_moved(batch, device)))
             sums += torch.tensor([loss, len(targets), int(widths[targets].sum())], dtype=torch.float64)
@@ -218,7 +221,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
         tell=tell,
         described={
             **arguments.model_dump(exclude=FREE),
-            "manifest_sha256": hashlib.sha256((data / "manifest.json").read_bytes()).hexdigest(),
+            "manifest_sha256": hashlib.sha256((data / MANIFEST_FILE).read_bytes()).hexdigest(),
         },
         seed=arguments.seed,
         clip=arguments.clip,
@@ -226,8 +229,9 @@ def pretrain(arguments: Arguments, world: World) -> int:
         save_every=arguments.save_every,
         rule=Rule(arguments.keep, arguments.keep_every),
         keep_best=False,
-        metadata=checkpoint_metadata(config, **extra),
-        peak_tokens_per_s=peak_flops(device, compute) * (world.size if device.type == "cuda" else 1)
+        metadata=checkpoint_metadata(config, tokenizer=described),
+        peak_tokens_per_s=peak_flops(device, compute)
+        * (world.size if device.type == "cuda" else 1)
         / flops_per_token(config, arguments.context),
         spike=arguments.spike,
         keep_broken=partial(_keep_broken, world),
@@ -237,7 +241,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
         state = resume(run)
         logs = _logs(arguments, state, stack) if world.leads else []
         screen.say(
-            f"{config.parameter_count:,} parameters learn {_tokens(manifest, 'train'):,} tokens of "
+            f"{config.parameter_count:,} parameters learn {manifest.tokens['train']:,} tokens of "
             f"{manifest.source}; {arguments.steps} steps of {passes} x {pass_tokens:,} tokens on "
             f"{world.size} x {world.device}, computed in {'bfloat16' if autocast else 'float32'}"
         )
@@ -247,7 +251,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
         tensors = gathered({name: one.detach().bfloat16() for name, one in parameters.items()}, world.leads)
         if world.leads:
             path = folder / f"{arguments.name}.safetensors"
-            save_checkpoint(path, config, tensors, **extra)
+            save_checkpoint(path, config, tensors, tokenizer=described)
             screen.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
@@ -269,14 +273,7 @@ def model_config(arguments: Arguments, manifest: Manifest) -> GPTConfig:
 def _logs(arguments: Arguments, state: State, stack: ExitStack) -> list[Log]:
     """Where the leading rank's numbers go. Raises TrainingError."""
     folder = Path(arguments.out).expanduser()
-    columns = ("loss", "heldout_loss", "bits_per_byte", "rate", "gradient_norm", "tokens", "tokens_per_s")
-    logs: list[Log] = [CsvLog(folder / "log.csv", (*columns, "mfu"), state.step)]
-    if arguments.tensorboard:
-        from training.reporting import TensorBoardLog
-
-        board = TensorBoardLog(folder / "tensorboard", state.step)
-        stack.callback(board.close)
-        logs.append(board)
+    logs: list[Log] = []
     if arguments.bus:
         from shared.bus import Bus, BusError
         from training.reporting import BusLog
@@ -286,21 +283,23 @@ def _logs(arguments: Arguments, state: State, stack: ExitStack) -> list[Log]:
         except BusError as error:
             raise TrainingError(str(error)) from None
         logs.append(BusLog(bus, arguments.name, arguments.steps))
-    return logs
+    if arguments.tensorboard:
+        from training.reporting import TensorBoardLog
 
-
-def _tokens(manifest: Manifest, split: str) -> int:
-    return sum(shard.tokens for shard in manifest.shards if shard.split == split)
-
-
-def _batch(loaded: Sequence[Any]) -> Batch:
-    """A loader's batch as tensors on the CPU."""
-    inputs, targets, segments = loaded
-    return (
-        torch.as_tensor(inputs),
-        torch.as_tensor(targets),
-        None if segments is None else torch.as_tensor(segments),
+        board = TensorBoardLog(folder / "tensorboard", state.step)
+        stack.callback(board.close)
+        logs.append(board)
+    columns = (
+        "loss",
+        "heldout_loss",
+        "bits_per_byte",
+        "rate",
+        "gradient_norm",
+        "tokens",
+        "tokens_per_s",
+        "mfu",
     )
+    return [*logs, CsvLog(folder / "log.csv", columns, state.step)]
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:

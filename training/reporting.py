@@ -31,7 +31,9 @@ class BusLog:
             tokens=int(numbers["tokens"]),
             tokens_per_s=numbers["tokens_per_s"],
             mfu=numbers.get("mfu", 0.0),
-            left_s=round((self._steps - step) * numbers["tokens"] / step / max(1.0, numbers["tokens_per_s"]), 1),
+            left_s=round(
+                (self._steps - step) * numbers["tokens"] / step / max(1.0, numbers["tokens_per_s"]), 1
+            ),
             **self._judged,
         )
         self._bus.publish("train.step", event)
