@@ -1,8 +1,8 @@
 """A step of nanoGPT's loop, written anew from its published design: what ours is measured beside.
 
-https://github.com/karpathy/nanoGPT, model.py and train.py: GPT-2 with a joint query, key and value matrix,
-learned positions, GELU and a tied head; logits of the whole batch; AdamW; on a CPU float32, for its autocast is
-for cards.
+https://github.com/karpathy/nanoGPT, model.py and train.py: GPT-2 with one matrix for query, key
+and value, learned positions, GELU, a tied head; logits of the whole batch; AdamW; on a CPU float32, for its
+autocast is for cards.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Loss against compute: three sizes on the same tokens, by our recipe and by plain AdamW without QK-norm, drawn.
+"""Loss against compute: three sizes on the same tokens, by our recipe and by a plain one.
 
-`python -m benchmarks.pretrain_scaling docs --data SHARDS` trains the six models (minutes on two cores) and writes
-`pretraining.json` and `pretraining.svg` into that folder; it needs the `plots` extra.
+`python -m benchmarks.pretrain_scaling docs --data SHARDS` trains six models (minutes on two cores) and
+writes `pretraining.json` and `pretraining.svg` into that folder; it needs the `plots` extra. The plain recipe is AdamW
+without QK-norm.
 """
 
 from __future__ import annotations
@@ -79,9 +80,7 @@ def measured(data: Path, tokens: int, rates: dict[str, str]) -> list[Point]:
                 float(last["heldout_loss"]),
                 float(last["bits_per_byte"]),
             )
-            print(
-                f"{recipe}, {point.parameters:,}: loss {point.loss:.4f}, {point.bits_per_byte:.4f} bits a byte"
-            )
+            print(f"{recipe}, {point.parameters:,}: loss {point.loss:.4f}")
             points.append(point)
     return points
 
@@ -101,9 +100,8 @@ def table(points: Sequence[Point]) -> str:
     """Markdown: a row a model, then the slopes."""
     lines = ["| recipe | parameters | compute | held-out loss | bits a byte |", "|---|---|---|---|---|"]
     for one in points:
-        lines.append(
-            f"| {one.recipe} | {one.parameters / 1e6:.1f} M | {one.flops:.1e} | {one.loss:.3f} | {one.bits_per_byte:.3f} |"
-        )
+        size, compute = f"{one.parameters / 1e6:.1f} M", f"{one.flops:.1e}"
+        lines.append(f"| {one.recipe} | {size} | {compute} | {one.loss:.3f} | {one.bits_per_byte:.3f} |")
     for recipe in dict.fromkeys(one.recipe for one in points):
         lines.append(
             f"| {recipe} | slope | {slope([one for one in points if one.recipe == recipe]):.4f} | | |"

@@ -1,4 +1,4 @@
-"""Texts that a model in training goes on with, from a copy in half precision: the model itself is left alone."""
+"""Texts that a model in training goes on with, from a copy in half precision: it is itself left alone."""
 
 from __future__ import annotations
 

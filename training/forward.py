@@ -13,7 +13,7 @@ from training.loss import summed_cross_entropy
 class DocumentStep(Step):
     """A pass in which a token sees the tokens of its own document alone.
 
-    `segments` (B, T) numbers the documents of each row. Rotary positions are relative: they need no new start.
+    `segments` (B, T) numbers the documents of each row. Rotary positions are relative: they go on.
     """
 
     __slots__ = ()

@@ -64,12 +64,10 @@ def require_memory(needs: Needs, rows: int, free: int, shares: int) -> None:
     if needs.total(rows) <= mine:
         return
     fitting = (mine - needs.fixed) // needs.row
-    advice = (
-        f"--batch {fitting} fits"
-        if fitting >= 1
-        else "take a smaller model, a shorter --context, --checkpointing, or --parallel fsdp on more processes"
-    )
+    advice = f"--batch {fitting} fits"
+    if fitting < 1:
+        advice = "take a smaller model or --context, --checkpointing, or --parallel fsdp on more processes"
+    takes, free_gb = needs.total(rows) / 1e9, mine / 1e9
     raise TrainingError(
-        f"A pass of {rows} rows takes about {needs.total(rows) / 1e9:.1f} GB and {mine / 1e9:.1f} GB are free: "
-        f"{advice}."
+        f"A pass of {rows} rows takes about {takes:.1f} GB and {free_gb:.1f} GB are free: {advice}."
     )

@@ -1,4 +1,4 @@
-"""Muon: momentum turned into the nearest half-orthogonal matrix, so that all its directions are learned alike.
+"""Muon: momentum turned into the nearest half-orthogonal matrix, so that all directions are learned alike.
 
 https://kellerjordan.github.io/posts/muon/, at AdamW's learning rates and decay: https://arxiv.org/abs/2502.16982.
 """

@@ -1,4 +1,4 @@
-"""A model on many processes, by PyTorch's DDP or FSDP2, and the gradients of a step that all of them agree on."""
+"""A model on many processes, by PyTorch's DDP or FSDP2, and the gradients that all of them agree on."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ from training.shards.loader import Batch, TokenLoader, prefetch
 from training.shards.manifest import MANIFEST_FILE, Manifest, Split, load_tokenizer, read_manifest
 
 VOCABULARY_MULTIPLE = 128
-"""Rows of embedding and head are filled up to it: 50,257 tokens become the 50,304 that cards multiply best."""
+"""Rows of embedding and head are filled up to it: 50,257 tokens become 50,304, which cards multiply best."""
 
 
 class Arguments(LoopArguments):
