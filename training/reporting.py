@@ -11,7 +11,7 @@ from training.errors import TrainingError
 
 
 class BusLog:
-    """Publishes `train.step` and never waits: without readers or broker the events are lost, not the run's time."""
+    """Publishes `train.step` and never waits: without a broker the events are lost, not the run's time."""
 
     def __init__(self, bus: Bus, run: str, steps: int) -> None:
         self._bus, self._run, self._steps = bus, run, steps
