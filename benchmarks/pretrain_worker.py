@@ -1,6 +1,8 @@
 """One model that takes a training step for every line it reads: ours, or nanoGPT's of the same size.
 
-python -m benchmarks.pretrain_worker ours|nanogpt float32|bfloat16 ROWS CONTEXT [adamw]
+python -m benchmarks.pretrain_worker muon|adamw|update|nanogpt float32|bfloat16 ROWS CONTEXT
+
+`update` is what Muon does between two passes, without them.
 """
 
 from __future__ import annotations
@@ -55,6 +57,15 @@ def ours(rows: int, context: int, autocast: bool, device: torch.device, muon: bo
     return lambda: one_step(run, State(), 1e-4)
 
 
+def update(device: torch.device) -> Callable[[], object]:
+    """What Muon does in a step."""
+    parameters = dict(GPT(CONFIG).to(device).named_parameters())
+    muon = muon_and_adamw(parameters, 0.1, World(device=str(device)))[0]
+    for parameter in parameters.values():
+        parameter.grad = torch.randn_like(parameter)
+    return muon.step
+
+
 def theirs(rows: int, context: int, autocast: bool, device: torch.device) -> Callable[[], object]:
     """The step of nanoGPT's train.py."""
     model = nanogpt.NanoGPT(
@@ -72,11 +83,14 @@ def _ids(rows: int, context: int, device: torch.device) -> tuple[torch.Tensor, t
 
 def main() -> None:
     """Seconds of each step and the peak of this process's memory, a JSON object a line."""
-    who, dtype, rows, context, *more = sys.argv[1:]
+    who, dtype, rows, context = sys.argv[1:]
     set_threads()
     device = pick_device()
     shape = (int(rows), int(context), dtype == "bfloat16", device)
-    step = ours(*shape, muon=more != ["adamw"]) if who == "ours" else theirs(*shape)
+    if who == "nanogpt":
+        step = theirs(*shape)
+    else:
+        step = update(device) if who == "update" else ours(*shape, muon=who == "muon")
     for _ in sys.stdin:
         began = time.perf_counter()
         step()

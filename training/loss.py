@@ -12,11 +12,15 @@ CHUNK_LOGITS = 1 << 23
 """Logits held at once, in float32 32 MB: few enough for a processor's cache, enough for its cores."""
 CHUNK_LOGITS_ON_CARDS = 1 << 27
 """512 MB: few launches, each large enough for a card."""
+LEARNED_CHUNKS = 4
+"""So many at once where the head learns: each chunk adds to a gradient that is larger than itself."""
 
 
-def chunk_logits(device_type: str) -> int:
+def chunk_logits(device_type: str, head_learns: bool) -> int:
     """Logits held at once."""
-    return CHUNK_LOGITS if device_type == "cpu" else CHUNK_LOGITS_ON_CARDS
+    if device_type != "cpu":
+        return CHUNK_LOGITS_ON_CARDS
+    return CHUNK_LOGITS * (LEARNED_CHUNKS if head_learns else 1)
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -28,7 +32,7 @@ class _CrossEntropy(torch.autograd.Function):
         d_hidden = torch.empty_like(hidden) if wants_hidden else None
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
         losses = torch.empty(hidden.shape[0], dtype=torch.float32, device=hidden.device)
-        step = max(1, chunk_logits(hidden.device.type) // weight.shape[0])
+        step = max(1, chunk_logits(hidden.device.type, wants_weight) // weight.shape[0])
         for start in range(0, hidden.shape[0], step):
             x, goal = hidden[start : start + step], targets[start : start + step, None]
             learned = goal >= 0
@@ -55,7 +59,7 @@ class _CrossEntropy(torch.autograd.Function):
         return (
             None if d_hidden is None else d_hidden * grads[0][:, None].to(d_hidden.dtype),
             # Summed in the forward pass: right where all losses count alike, as they do in a sum.
-            None if d_weight is None else (d_weight * grads[0][0]).to(ctx.weight_dtype),
+            None if d_weight is None else d_weight.mul_(grads[0][0]).to(ctx.weight_dtype),
             None,
         )
 

@@ -37,7 +37,7 @@ def step_needs(
     matrices = config.n_layer * sum(out * into for out, into in config.linear_shapes.values())
     moments = 4 * (count - matrices) * 2 + 4 * matrices * (1 if muon else 2)
     halves = 2 * count if autocast else 0  # autocast keeps its bfloat16 copies until the pass is over
-    logits = 6 * chunk_logits(device_type)
+    logits = 6 * chunk_logits(device_type, True)
     fixed = PROCESS_BYTES + 8 * count + moments + halves + logits
     heads = config.head_size * (config.n_head + config.n_kv_head)
     kept = 2 if autocast else 4
