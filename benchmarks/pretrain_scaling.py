@@ -1,8 +1,8 @@
 """Loss against compute: three sizes on the same tokens, by our recipe and by a plain one.
 
-`python -m benchmarks.pretrain_scaling docs --data SHARDS` trains six models in minutes on two cores and writes
-`pretraining.json` and `pretraining.svg` into that folder; it needs the `plots` extra. The plain recipe is AdamW
-without QK-norm.
+`python -m benchmarks.pretrain_scaling docs --data SHARDS` trains six models, in minutes on two cores, and
+writes pretraining.json and pretraining.svg into that folder; it needs the `plots` extra. The plain recipe is
+AdamW without QK-norm.
 """
 
 from __future__ import annotations
