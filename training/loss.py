@@ -71,7 +71,9 @@ def summed_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Ten
     nothing is learned. Logits are computed in hidden's dtype, the rest in float32. The forward pass makes the
     gradient, softmax - onehot.
     """
-    return _CrossEntropy.apply(hidden, weight, targets).sum()
+    # A function of its own is not told that nobody wants gradients.
+    learned = weight if torch.is_grad_enabled() else weight.detach()
+    return _CrossEntropy.apply(hidden, learned, targets).sum()
 
 
 def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

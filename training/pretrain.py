@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -159,14 +159,12 @@ def pretrain(arguments: Arguments, world: World) -> int:
         )
 
     learned, heldout = loader("train"), loader("validation")
-    stream: Iterator[Batch] | None = None
 
-    def batches_at(step: int) -> tuple[list[Batch], int, int]:
-        nonlocal stream
-        if stream is None:
-            stream = prefetch(learned, step * passes)
+    def batches_at(_: int) -> tuple[list[Batch], int, int]:
         batches = [next(stream) for _ in range(passes)]
-        n_learned = round(world.total(sum(int((targets >= 0).sum()) for _, targets, _ in batches)))
+        n_learned = arguments.step_tokens
+        if arguments.documents:
+            n_learned = round(world.total(sum(int((targets >= 0).sum()) for _, targets, _ in batches)))
         return [_moved(batch, device) for batch in batches], n_learned, arguments.step_tokens
 
     widths = torch.tensor([len(tokenizer.token_bytes(number)) for number in range(config.vocab_size)])
@@ -239,6 +237,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
     with ExitStack() as stack:
         screen = stack.enter_context(display(arguments.steps, world.leads))
         state = resume(run)
+        stream = stack.enter_context(closing(prefetch(learned, state.step * passes)))
         logs = _logs(arguments, state, stack) if world.leads else []
         screen.say(
             f"{config.parameter_count:,} parameters learn {manifest.tokens['train']:,} tokens of "

@@ -19,7 +19,14 @@ from training.memory import require_memory, step_needs
 from training.optimiser import scheduled_rate
 
 CONFIG = GPTConfig(
-    block_size=24, vocab_size=64, n_layer=2, n_head=2, n_kv_head=1, n_embd=16, token_limit=None
+    block_size=24,
+    vocab_size=64,
+    n_layer=2,
+    n_head=2,
+    n_kv_head=1,
+    n_embd=16,
+    rope_dtype="float32",  # rounded tables are not quite the same further on
+    token_limit=None,
 )
 
 
@@ -68,7 +75,7 @@ def test_a_tokens_cost_is_six_a_weight_and_attention() -> None:
     assert card_peak("NVIDIA H100 PCIe") == 756e12
     assert card_peak("Voodoo 2") == 0.0
     ticks = iter(range(100))
-    assert measured_flops(torch.device("cpu"), torch.float32, lambda: float(next(ticks))) == 8 * 1024**3
+    assert measured_flops(torch.device("cpu"), torch.float32, lambda: float(next(ticks))) == 4 * 1024**3
 
 
 def test_what_does_not_fit_says_what_would() -> None:

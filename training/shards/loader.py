@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,7 +107,7 @@ class TokenLoader:
         return self._tokens[shard][start : start + self.context + 1].astype(np.int64)
 
 
-def prefetch(loader: TokenLoader, first_step: int, ahead: int = 4) -> Iterator[Batch]:
+def prefetch(loader: TokenLoader, first_step: int, ahead: int = 4) -> Generator[Batch, None, None]:
     """Batches from `first_step` on, without an end; a thread keeps `ahead` ready. Close it when done."""
     with ThreadPoolExecutor(1, thread_name_prefix="loader") as pool:
         waiting = deque(pool.submit(loader.batch_at, first_step + i) for i in range(ahead))
