@@ -50,7 +50,7 @@ class Muon(torch.optim.Optimizer):
         """W -= lr (0.2 sqrt(max(rows, columns)) O + weight_decay W), O of Nesterov's momentum."""
         for group in self.param_groups:
             alike: dict[tuple[int, ...], list[nn.Parameter]] = {}
-            for parameter in group["params"]:
+            for parameter in (one for one in group["params"] if one.grad is not None):
                 alike.setdefault(tuple(parameter.shape), []).append(parameter)
             for shape, members in alike.items():
                 turned = self._turned([self._momentum(one, group["momentum"]) for one in members])
