@@ -1,10 +1,8 @@
-"""Shards of a few hundred sentences, and runs of `python -m training.pretrain` on them, for the tests of this folder."""
+"""Shards of some sentences, and runs of `python -m training.pretrain` on them, for the tests of this folder."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import os
 import socket
 import subprocess
@@ -13,13 +11,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.torch import load_file
+from shards_helpers import make_shards
 
 from shared.config import ROOT
-from shared.model.saved_tokenizer import describe_tokenizer
-from shared.model.tokenizer import byte_tokenizer
-from training.shards.manifest import TOKENIZER_FILE, VERSION, Manifest, Shard, write_manifest
 
 SENTENCES = [
     f"{one} and {other} went to the {place}. They saw {n} ships, and {one} was happy."
@@ -27,40 +22,13 @@ SENTENCES = [
         ("two", "ten", "no"), ("sea", "lake"), ("Mia", "Tom", "Ann", "Eve"), ("Kim", "Lou", "Sam", "Ned")
     )
 ]
-EOT = 256
 BATCH_TOKENS = 128
 
 
-def make_shards(folder: Path) -> Path:
-    """One token is one byte; a shard of each split."""
-    folder.mkdir(parents=True)
-    tokenizer = json.dumps(describe_tokenizer(byte_tokenizer(["<|endoftext|>"]))).encode()
-    (folder / TOKENIZER_FILE).write_bytes(tokenizer)
-    splits = {"train": SENTENCES[8:], "validation": SENTENCES[:8]}
-    shards, tokens = [], {}
-    for split, texts in splits.items():
-        ids = [number for text in texts for number in (*text.encode(), EOT)]
-        data = np.array(ids, dtype="<u2").tobytes()
-        name = f"{split}-00000.bin"
-        (folder / name).write_bytes(data)
-        tokens[split] = len(ids)
-        shards.append(Shard(name, split, len(ids), hashlib.sha256(data).hexdigest()))
-    manifest = Manifest(
-        version=VERSION,
-        tokenizer="bytes",
-        tokenizer_sha256=hashlib.sha256(tokenizer).hexdigest(),
-        vocab_size=257,
-        eot=EOT,
-        dtype="uint16",
-        source="tests",
-        source_sha256="0" * 64,
-        tokens=tokens,
-        bytes={split: sum(map(len, texts)) for split, texts in splits.items()},
-        documents={split: len(texts) for split, texts in splits.items()},
-        shards=tuple(shards),
-    )
-    write_manifest(folder, manifest)
-    return folder
+def make_data(folder: Path) -> Path:
+    """The sentences as shards of one token a byte; some of them are to validate by."""
+    folder.mkdir()
+    return make_shards(folder, SENTENCES, "--validation", "0.2")
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:

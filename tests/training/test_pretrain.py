@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import OpenBus, until
-from pretrain_helpers import BATCH_TOKENS, command, finish, make_shards, rows, same_bits, start
+from pretrain_helpers import BATCH_TOKENS, command, finish, make_data, rows, same_bits, start
 from safetensors.torch import load_file
 from waiting import until_true
 
@@ -20,11 +21,12 @@ from shared.model.loading import load_model
 from training import pretrain as program
 from training.checkpoints import newest, read_state
 from training.loop import RECENT
+from training.shards.loader import TokenLoader
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_shards(tmp_path_factory.mktemp("data") / "shards")
+    return make_data(tmp_path_factory.mktemp("data") / "sentences")
 
 
 def run(*arguments: str) -> int:
@@ -159,8 +161,6 @@ def test_a_loss_that_is_no_number_stops_it_and_its_batch_is_kept(
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("The loss is no longer a number at step 4 ")
     kept = load_file(tmp_path / "broken-00000004" / "rank-0.safetensors")
-    from training.shards.loader import TokenLoader
-
     again = TokenLoader(data, "train", 2, 32, documents=False)
     for number in range(2):  # two passes a step
         inputs, targets, _ = again.batch_at(2 * 3 + number)
@@ -258,9 +258,9 @@ def test_a_run_is_neither_overwritten_nor_mixed_with_another(
     assert "holds a run with n_embd = 32, not 64" in capsys.readouterr().err
     assert run(*command(data, tmp_path, "--steps", "2", "--resume", "--optimiser", "adamw")) == 2
     assert "holds a run with optimiser = 'muon', not 'adamw'" in capsys.readouterr().err
-    other = make_shards(tmp_path / "other")
-    text = (other / "manifest.json").read_text()
-    (other / "manifest.json").write_text(text.replace('"source": "tests"', '"source": "elsewhere"'))
+    other = shutil.copytree(data, tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps({**manifest, "source": "elsewhere"}))
     assert run(*command(other, tmp_path, "--steps", "2", "--resume")) == 2
     assert "holds a run with manifest_sha256" in capsys.readouterr().err
     assert (tmp_path / "base.safetensors").read_bytes() == before
