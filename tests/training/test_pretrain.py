@@ -99,8 +99,7 @@ def test_tensorboard_gets_the_numbers(learned: Path) -> None:
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_it_goes_on_bit_by_bit_after_kill_9(tmp_path: Path, data: Path, ranks: int) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    batch = ("--batch", str(2 // ranks), "--decay", "linear", "--documents")
-    # One that has hours to go is killed as soon as it has a checkpoint, and then goes on for as long as the other.
+    batch = ("--batch", str(2 // ranks), "--decay", "linear", "--documents", "--steps", "24")
     reference = start(command(data, whole, *batch), ranks)
     killed = start(command(data, cut, *batch), ranks)
     until_true(lambda: newest(cut), 1500, lambda: "a checkpoint")
@@ -110,6 +109,7 @@ def test_it_goes_on_bit_by_bit_after_kill_9(tmp_path: Path, data: Path, ranks: i
         process.communicate()
     finish(reference)
     step = read_state(newest(cut))["step"]
+    assert step < 24
     (cut / "checkpoint-99999999.part").mkdir()  # killed while it wrote
     (cut / "base.safetensors").unlink(missing_ok=True)
     said = finish(start(command(data, cut, *batch, "--resume"), ranks))
