@@ -24,12 +24,15 @@ def spread(module: NextToken, world: World, kind: str) -> nn.Module:
         return module
     if kind == "fsdp":
         try:
+            from torch.distributed.device_mesh import init_device_mesh
             from torch.distributed.fsdp import fully_shard
         except ImportError:
             raise TrainingError("--parallel fsdp needs torch 2.6 or newer: take ddp.") from None
-        for block in module.model.transformer["h"]:
-            fully_shard(block)
-        fully_shard(module)
+        mesh = init_device_mesh(torch.device(world.device).type, (world.size,))
+        for part in (*module.model.transformer["h"], module):
+            shard = fully_shard(part, mesh=mesh)
+            if world.device == "cpu":  # gloo knows no averages
+                shard.set_force_sum_reduction_for_comms(True)
         return module
     where = [torch.device(world.device)] if world.device.startswith("cuda") else None
     return DistributedDataParallel(
