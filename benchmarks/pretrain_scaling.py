@@ -23,8 +23,9 @@ from shared.model.config import GPTConfig
 from training.device_rate import flops_per_token
 from training.shards.manifest import read_manifest
 
-SIZES = {"n_layer=2": (2, 96), "n_layer=4": (4, 160), "n_layer=6": (6, 256)}
-"""Layers and width; heads are 32 wide, half as many for keys."""
+SIZES = ((2, 128), (4, 192), (6, 256))
+"""Layers and width."""
+HEAD_SIZE = 32
 RECIPES = {
     "Muon, QK-norm": ("--optimiser", "muon"),
     "plain AdamW, no QK-norm": ("--optimiser", "adamw", "--qk-norm", "none"),
@@ -56,21 +57,23 @@ def measured(data: Path, tokens: int, rates: dict[str, str]) -> list[Point]:
     vocabulary = read_manifest(data).vocab_size
     points = []
     for recipe, flags in RECIPES.items():
-        for layers, width in SIZES.values():
-            heads = width // 32
-            shape = {"n_layer": layers, "n_head": heads, "n_kv_head": max(1, heads // 2), "n_embd": width}
-            if heads % shape["n_kv_head"]:
-                shape["n_kv_head"] = 1
-            config = GPTConfig(**shape, block_size=CONTEXT, vocab_size=vocabulary, token_limit=None)
+        for layers, width in SIZES:
+            heads = width // HEAD_SIZE
+            config = GPTConfig(
+                n_layer=layers,
+                n_head=heads,
+                n_kv_head=heads // 2,
+                n_embd=width,
+                block_size=CONTEXT,
+                vocab_size=vocabulary,
+                token_limit=None,
+            )
+            shape = [
+                f"--{name.replace('_', '-')}={getattr(config, name)}"
+                for name in ("n_layer", "n_head", "n_kv_head", "n_embd")
+            ]
             with tempfile.TemporaryDirectory(prefix="akane-scaling-") as out:
-                _train(
-                    data,
-                    Path(out),
-                    tokens,
-                    rates[recipe],
-                    [f"--{k.replace('_', '-')}={v}" for k, v in shape.items()],
-                    flags,
-                )
+                _train(data, Path(out), tokens, rates[recipe], shape, flags)
                 with (Path(out) / "log.csv").open(encoding="utf-8", newline="") as file:
                     last = list(csv.DictReader(file))[-1]
             point = Point(

@@ -46,7 +46,7 @@ class Muon(torch.optim.Optimizer):
         self._world = world
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> None:
         """W -= lr (0.2 sqrt(max(rows, columns)) O + weight_decay W), O of Nesterov's momentum."""
         for group in self.param_groups:
             alike: dict[tuple[int, ...], list[nn.Parameter]] = {}
