@@ -82,10 +82,10 @@ def test_a_named_dataset_is_streamed_into_shards_and_leaves_no_download(hub: Hub
 
 
 def test_a_cut_connection_is_gone_on_with(hub: Hub, tmp_path: Path) -> None:
-    hub.cut_after = [5000, 100]
+    hub.cut_after = [2000, 100]
     assert run(tmp_path, f"hub:{REPOSITORY}/{FOLDER}") == 0
     assert documents(tmp_path / "out") == ALL
-    assert hub.asked("/store/")[1]["range"] == "bytes=5000-"
+    assert hub.asked("/store/")[1]["range"] == "bytes=2000-"
 
 
 def test_what_was_read_is_not_fetched_again(

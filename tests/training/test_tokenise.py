@@ -263,7 +263,7 @@ def test_it_does_not_go_on_with_something_else(
         flags.pop()
         write_jsonl(source / "0.jsonl", texts(21))
     if flags[-1] == "OTHER":
-            flags[-1] = str(tmp_path / "other.tiktoken")
+        flags[-1] = str(tmp_path / "other.tiktoken")
         write_ranks(Path(flags[-1]), {**{bytes([one]): one for one in range(256)}, b"th": 256})
     before = contents(out)
     capsys.readouterr()
