@@ -10,6 +10,7 @@ import time
 
 BENCHMARKS = (
     "bus",
+    "pretrain_data",
     "dashboard",
     "stage",
     "llm_service",
