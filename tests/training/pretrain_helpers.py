@@ -69,7 +69,7 @@ def start(arguments: list[str], ranks: int = 1, **options: Any) -> list[subproce
 
 def finish(processes: list[subprocess.Popen[str]], status: int = 0) -> str:
     """What the leading rank said; all of them ended with `status`."""
-    said = [process.communicate(timeout=1500)[1] for process in processes]
+    said = [process.communicate(timeout=110)[1] for process in processes]
     assert [process.returncode for process in processes] == [status] * len(processes), said
     return said[0]
 

@@ -102,7 +102,7 @@ def test_it_goes_on_bit_by_bit_after_kill_9(tmp_path: Path, data: Path, ranks: i
     batch = ("--batch", str(2 // ranks), "--decay", "linear", "--documents", "--steps", "24")
     reference = start(command(data, whole, *batch), ranks)
     killed = start(command(data, cut, *batch), ranks)
-    until_true(lambda: newest(cut), 1500, lambda: "a checkpoint")
+    until_true(lambda: newest(cut), 100, lambda: "a checkpoint")
     for process in killed:
         process.send_signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
     for process in killed:
