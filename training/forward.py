@@ -11,17 +11,21 @@ from training.loss import summed_cross_entropy
 
 
 class DocumentStep(Step):
-    """A pass in which a token sees the tokens of its own document alone.
+    """A pass in which a token sees the tokens of its own document alone, and positions begin anew in each.
 
-    `segments` (B, T) numbers the documents of each row. Rotary positions are relative: they go on.
+    `segments` (B, T) numbers the documents of each row.
     """
 
     __slots__ = ()
 
     def __init__(self, rotary: RotaryEmbedding, segments: Tensor) -> None:
-        super().__init__(rotary, *segments.shape, None, ())
-        same = segments[:, None, :, None] == segments[:, None, None, :]
-        self.mask = same.tril()
+        self.cache, self.rows = None, ()
+        at = torch.arange(segments.shape[1], device=segments.device)
+        begins = torch.ones_like(segments, dtype=torch.bool)
+        begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
+        positions = at - (at * begins).cummax(1).values
+        self.cos, self.sin = rotary.cos[positions][:, None], rotary.sin[positions][:, None]
+        self.mask = (segments[:, None, :, None] == segments[:, None, None, :]).tril()
 
 
 def head_inputs(

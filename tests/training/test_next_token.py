@@ -25,7 +25,6 @@ CONFIG = GPTConfig(
     n_head=2,
     n_kv_head=1,
     n_embd=16,
-    rope_dtype="float32",  # rounded tables are not quite the same further on
     token_limit=None,
 )
 
