@@ -85,7 +85,7 @@ def test_a_cut_connection_is_gone_on_with(hub: Hub, tmp_path: Path) -> None:
     hub.cut_after = [2000, 100]
     assert run(tmp_path, f"hub:{REPOSITORY}/{FOLDER}") == 0
     assert documents(tmp_path / "out") == ALL
-    assert hub.asked("/store/")[1]["range"] == "bytes=2000-"
+    assert len(hub.asked("/store/")) == len(TEXTS) + 2
 
 
 def test_what_was_read_is_not_fetched_again(
