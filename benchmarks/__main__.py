@@ -10,6 +10,7 @@ import time
 
 BENCHMARKS = (
     "bus",
+    "pretrain_data",
     "dashboard",
     "stage",
     "llm_service",
@@ -17,6 +18,7 @@ BENCHMARKS = (
     "voice",
     "engine",
     "adapter",
+    "pretrain",
     "persona",
     "show",
     "fresh",

@@ -276,3 +276,31 @@ class Mouth(Event):
     openness: float
     position_s: float
     """Within the turn's speech."""
+
+
+class TrainStep(Event):
+    """A step of a training run that was asked to tell; the last one published is where the run stands."""
+
+    run: str
+    """Name of what is trained."""
+    step: int
+    """Steps done."""
+    steps: int
+    """Of the whole run."""
+    loss: float
+    """Nats a token."""
+    rate: float
+    """Learning rate."""
+    gradient_norm: float
+    """Before clipping."""
+    tokens: int
+    """Tokens read so far, by all processes."""
+    tokens_per_s: float
+    mfu: float = 0.0
+    """Share of what the devices could compute; 0 where that is not known."""
+    left_s: float = 0.0
+    """Time that the rest will take at this speed."""
+    heldout_loss: float | None = None
+    """Of the last evaluation."""
+    bits_per_byte: float | None = None
+    """Of the same: bits that the model needs for a byte of held-out text."""

@@ -48,6 +48,7 @@ _ROWS = (
     Topic("speech.progress", events.Progress, "tts", "10/s while speaking", Delivery.STREAM),
     Topic("speech.finished", events.SpeechFinished, "tts", "1 a turn", Delivery.ENDING),
     Topic("avatar.mouth", events.Mouth, "tts", "30/s while speaking", Delivery.STREAM),
+    Topic("train.step", events.TrainStep, "training", "1 a step, if asked", Delivery.STATE),
     Topic("bus.probe", events.Probe, "*", "while connecting", Delivery.STREAM),
 )
 

@@ -1,7 +1,7 @@
 """A run on disk: weights, optimiser and state that belong together, complete or not there at all.
 
 FOLDER/checkpoint-00000120/{weights,optimiser}.safetensors, state.json; the best weights lie beside it, under
-the name that the state tells. Only the newest checkpoint is kept.
+the name that the state tells. A shard of FSDP is gathered first, so that any number of processes reads it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,44 +20,88 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.errors import TrainingError
+from training.distributed import placed_like, whole
+from training.errors import Diverged, TrainingError
 
 _NAME = re.compile(r"checkpoint-(\d{8})")
 _BEST = re.compile(r"best-\d{8}\.safetensors")
 
 
+@dataclass(frozen=True)
+class Rule:
+    """Which checkpoints stay when a newer one is complete."""
+
+    newest: int = 1
+    every: int = 0
+    """Those of steps that this divides stay for good; 0: none."""
+
+    def drops(self, steps: Sequence[int]) -> list[int]:
+        """Of all steps that have a checkpoint, those that go."""
+        older = sorted(steps)[: -self.newest]
+        return [step for step in older if not (self.every and step % self.every == 0)]
+
+
 def save(
     folder: Path,
     step: int,
-    parameters: Mapping[str, nn.Parameter],
-    optimiser: torch.optim.Optimizer,
+    parameters: Mapping[str, Tensor],
+    optimisers: Sequence[torch.optim.Optimizer],
     state: Mapping[str, Any],
+    rule: Rule,
+    metadata: Mapping[str, str],
+    leads: bool,
 ) -> None:
-    """Write the checkpoint of `step` and drop older ones. A crash at any moment leaves the old one usable."""
+    """Write the checkpoint of `step`, with `metadata` in its weights, and drop those that the `rule` drops.
+
+    Every rank calls it, the one that `leads` writes. A crash at any moment leaves the old ones usable.
+    """
+    weights = gathered(parameters, leads)
+    moments = gathered(_optimiser_tensors(parameters, optimisers), leads)
+    if not leads:
+        return
     target = folder / f"checkpoint-{step:08d}"
     part = target.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    write_tensors(part / "weights.safetensors", parameters)
-    write_tensors(part / "optimiser.safetensors", _optimiser_tensors(parameters, optimiser))
+    write_tensors(part / "weights.safetensors", weights, metadata)
+    write_tensors(part / "optimiser.safetensors", moments)
     _write(part / "state.json", json.dumps(state, indent=1).encode())
     _sync(part)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)
     _sync(folder)
+    gone = {f"checkpoint-{old:08d}" for old in rule.drops([*_steps(folder)])}
     for path in folder.iterdir():
         old_best = _BEST.fullmatch(path.name) and path.name != state.get("best_file")
-        if path.name.startswith("checkpoint-") and path != target:
+        left_over = path.name.startswith("checkpoint-") and path.suffix == ".part"
+        if path.name in gone or left_over:
             shutil.rmtree(path, ignore_errors=True)
         elif old_best:
             path.unlink()
+
+
+def gathered(tensors: Mapping[str, Tensor], leads: bool) -> dict[str, Tensor]:
+    """The tensors as a whole, on the CPU of the rank that `leads`; the others help and get nothing."""
+    found = {}
+    for name, tensor in tensors.items():
+        one = whole(tensor.detach())
+        if leads:
+            found[name] = one.cpu().contiguous()
+    return found
+
+
+def _steps(folder: Path) -> dict[int, Path]:
+    """Complete checkpoints by their step."""
+    named = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    return {int(match[1]): path for match, path in named if match}
 
 
 def newest(folder: Path) -> Path | None:
     """The last complete checkpoint of a run, None before the first."""
     if not folder.is_dir():
         return None
-    return max((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), default=None)
+    steps = _steps(folder)
+    return steps[max(steps)] if steps else None
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
@@ -71,29 +116,40 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
 
 
 def restore(
-    checkpoint: Path, parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer
+    checkpoint: Path, parameters: Mapping[str, nn.Parameter], optimisers: Sequence[torch.optim.Optimizer]
 ) -> None:
-    """Set weights and optimiser to what they were, bit by bit. Raises TrainingError."""
+    """Set weights and optimisers to what they were, bit by bit. Raises TrainingError."""
     try:
         weights = read_tensors(checkpoint / "weights.safetensors")
-        moments = read_tensors(checkpoint / "optimiser.safetensors")
+        moments: dict[str, dict[str, Tensor]] = {}
+        for full, value in read_tensors(checkpoint / "optimiser.safetensors").items():
+            name, _, key = full.rpartition("/")
+            moments.setdefault(name, {})[key] = value
         with torch.no_grad():
             for name, parameter in parameters.items():
-                parameter.copy_(weights[name])
-                optimiser.state[parameter] = {
-                    key: moments[f"{name}/{key}"].to("cpu" if key == "step" else parameter.device)
-                    for key in ("step", "exp_avg", "exp_avg_sq")
+                parameter.copy_(placed_like(parameter, weights[name]))
+                _owner(parameter, optimisers).state[parameter] = {
+                    key: placed_like(parameter, value) if value.ndim else value.to(parameter.device)
+                    for key, value in moments[name].items()
                 }
     except (KeyError, RuntimeError) as error:
         raise _damaged(checkpoint, error) from None
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
     """A safetensors file that is on the disk when this returns, whole or under no such name."""
     part = path.with_suffix(".part")
-    own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    save_file(own, part)
-    _sync(part)
+    try:
+        save_file(gathered(tensors, True), part, dict(metadata) if metadata else None)
+        _sync(part)
+    except SafetensorError as error:  # what it says of a full disk
+        part.unlink(missing_ok=True)
+        reason = " ".join(str(error).split())[:120]
+        raise Diverged(
+            f"{path} could not be written ({reason}): make room, then go on with --resume."
+        ) from None
     os.replace(part, path)
 
 
@@ -106,13 +162,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _optimiser_tensors(
-    parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer
+    parameters: Mapping[str, Tensor], optimisers: Sequence[torch.optim.Optimizer]
 ) -> dict[str, Tensor]:
     return {
         f"{name}/{key}": value
         for name, parameter in parameters.items()
-        for key, value in optimiser.state[parameter].items()
+        for key, value in _owner(parameter, optimisers).state[parameter].items()
     }
+
+
+def _owner(parameter: Tensor, optimisers: Sequence[torch.optim.Optimizer]) -> torch.optim.Optimizer:
+    """The optimiser that changes a parameter."""
+    return next(
+        one
+        for one in optimisers
+        if any(parameter is member for group in one.param_groups for member in group["params"])
+    )
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from shared.model.device import pick_device
 from shared.model.errors import ModelError
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,26 @@ def _on_gpu(device: str) -> bool:
     return device == "cuda" or (device == "auto" and torch.cuda.is_available())
 
 
+def summed_gradients(
+    world: World,
+    parameters: Iterable[nn.Parameter],
+    loss_of: Callable[[Batch], Tensor],
+    batches: Sequence[Batch],
+    n_learned: int,
+) -> float:
+    """Leave in the parameters the gradients of the mean loss of all ranks' batches, and return that mean.
+
+    `n_learned` is what the losses' sum is divided by. Ranks may have different numbers of batches, or none.
+    """
+    total = 0.0
+    for batch in batches:
+        loss = loss_of(batch) / n_learned
+        loss.backward()
+        total += float(loss.detach())
+    sum_gradients(world, parameters)
+    return world.total(total)
+
+
 def sum_gradients(world: World, parameters: Iterable[nn.Parameter]) -> None:
     """Add the gradients of all ranks in one message; a rank that had nothing to do counts as zero."""
     if world.size == 1:
@@ -85,3 +108,21 @@ def sum_gradients(world: World, parameters: Iterable[nn.Parameter]) -> None:
     flat = world.sum(torch.cat([member.grad.flatten() for member in members if member.grad is not None]))
     for member, part in zip(members, flat.split([member.numel() for member in members]), strict=True):
         member.grad = part.view_as(member)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor that FSDP has spread over the ranks, gathered on each of them; any other is itself."""
+    gather = getattr(tensor, "full_tensor", None)
+    return gather() if gather is not None else tensor
+
+
+def placed_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A whole tensor where and how `parameter` is: the same on each rank, or this rank's shard."""
+    value = value.to(parameter.device)
+    if not hasattr(parameter, "full_tensor"):
+        return value
+    from torch.distributed.tensor import DTensor, Replicate
+
+    mesh = parameter.device_mesh
+    replicated = DTensor.from_local(value, mesh, [Replicate()] * mesh.ndim, run_check=False)
+    return replicated.redistribute(placements=parameter.placements)

@@ -8,4 +8,4 @@ class TrainingError(Exception):
 
 
 class Diverged(TrainingError):
-    """The loss stopped being a number: the run broke, its arguments were in order."""
+    """The loss stopped being a number, or the disk is full: the run broke, its arguments were in order."""

@@ -1,6 +1,7 @@
 """Is she Akane? The held-out messages to several ways of running her, judged by the same rules, in one table.
 
     python -m training.evaluate --adapter configs/adapters/akane-135m.safetensors --large MODEL
+    python -m training.evaluate --reading --large runs/nano/nano.safetensors
 
 Every way is one that users get: the native engine where it runs, the persona's own sampling, adapters
 beside the file's own weights. Replies go to `replies.jsonl` in --out for reading. The director, which draws
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ from shared.model.loading import LoadedModel
 from shared.persona import Persona, load_persona
 from training.dialogues import Dialogue, dialogue_files, messages, read_dialogues
 from training.errors import TrainingError
-from training.measures import copied, openings, perplexity, said_twice, windows
+from training.measures import WINDOW, copied, openings, perplexity, said_twice, windows
 from training.persona_rules import replies
 from training.rendering import render
 from training.reply_rules import RULES, Answer, Question, broken
@@ -117,7 +119,10 @@ def table_of(said: Sequence[dict[str, Any]], learned: Sequence[str], keyworded: 
 def reading(
     loaded: LoadedModel, persona: Persona, examples: bool, texts: Mapping[str, Sequence[Dialogue]]
 ) -> dict[str, float]:
-    """Perplexity of dialogues by name (her words, under the live head), and of prose that is no chat."""
+    """Perplexity of dialogues by name (her words, under the live head), and of prose that is no chat.
+
+    No number where dialogues are longer than the context. Bits per byte compare models of any tokenizer.
+    """
 
     @torch.inference_mode()
     def logits_of(ids: Sequence[int]) -> torch.Tensor:
@@ -127,12 +132,18 @@ def reading(
         rendered = (
             render(loaded.template, loaded.tokenizer, *messages(one, persona, examples)) for one in dialogues
         )
-        return perplexity(logits_of, [sample for samples in rendered for sample in samples])
+        samples = [sample for samples in rendered for sample in samples]
+        fit = all(len(sample.ids) <= context for sample in samples)
+        return perplexity(logits_of, samples) if fit else math.nan
 
-    prose = loaded.tokenizer.encode((HELDOUT / "prose.txt").read_text(encoding="utf-8"))
+    context = loaded.model.config.block_size
+    text = (HELDOUT / "prose.txt").read_text(encoding="utf-8")
+    prose = loaded.tokenizer.encode(text)
     numbers = {f"perplexity of {name}": of(dialogues) for name, dialogues in texts.items() if dialogues}
-    numbers["perplexity of prose"] = perplexity(logits_of, windows(prose, min(loaded.tokenizer.end_ids)))
-    return numbers
+    cut = windows(prose, min(loaded.tokenizer.end_ids), min(WINDOW, context - 1))
+    numbers["perplexity of prose"] = perplexity(logits_of, cut)
+    bits = math.log2(numbers["perplexity of prose"]) * len(prose)
+    return {**numbers, "bits per byte of prose": bits / len(text.encode())}
 
 
 def evaluate(
@@ -143,8 +154,10 @@ def evaluate(
     learned: Sequence[Dialogue],
     texts: Mapping[str, Sequence[Dialogue]],
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """One column of the table, and the replies. Raises ModelError."""
+    """One column of the table, and the replies; with no seeds only what it reads. Raises ModelError."""
     loaded = load_talking(way.model, way.adapter)
+    if not seeds:
+        return reading(loaded, persona, way.examples, texts), []
     talker = Talker(loaded, persona, examples=way.examples)
     said = [one for seed in range(1, seeds + 1) for one in judge(talker, cases, seed)]
     known = [text for dialogue in learned for text in replies(dialogue)]
@@ -177,6 +190,8 @@ def show(columns: dict[str, dict[str, float]]) -> str:
 
 def _cell(name: str, value: float) -> str:
     is_share = name in RULES or name.startswith(("every", "said", "word for word", "same"))
+    if math.isnan(value):
+        return "too long"
     return f"{100 * value:.1f} %" if is_share else f"{value:.2f}"
 
 
@@ -191,6 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--large", default="", help="a larger model, run with worked examples")
     parser.add_argument("--persona", default="akane")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--reading", action="store_true", help="no replies: perplexities alone")
     parser.add_argument("--only", action="append", default=[], help="columns whose name holds this")
     parser.add_argument("--out", type=Path, default=Path("runs/evaluate"))
     asked = parser.parse_args(argv)
@@ -202,9 +218,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         unseen = read_dialogues([HELDOUT / "dialogues.jsonl"])
         texts = {"held-out dialogues": heldout[:MAX_DIALOGUES], "dialogues on other themes": unseen}
         columns, said = {}, []
+        seeds = 0 if asked.reading else asked.seeds
         for way in ways(asked):
             print(f"{way.name} ...", file=sys.stderr)
-            columns[way.name], lines = evaluate(way, persona, cases, asked.seeds, learned, texts)
+            columns[way.name], lines = evaluate(way, persona, cases, seeds, learned, texts)
             said += lines
     except (ConfigError, ModelError, TrainingError) as error:
         print(error, file=sys.stderr)

@@ -29,9 +29,9 @@ def perplexity(logits_of: LogitsOf, samples: Sequence[Sample]) -> float:
     return math.exp(total / count)
 
 
-def windows(ids: Sequence[int], first: int) -> list[Sample]:
-    """A long text as samples of at most WINDOW tokens, each headed by the token `first`."""
-    parts = [ids[at : at + WINDOW] for at in range(0, len(ids), WINDOW)]
+def windows(ids: Sequence[int], first: int, longest: int = WINDOW) -> list[Sample]:
+    """A long text as samples of at most `longest` tokens, each headed by the token `first`."""
+    parts = [ids[at : at + longest] for at in range(0, len(ids), longest)]
     return [Sample((first, *part), ((1, len(part) + 1),)) for part in parts]
 
 

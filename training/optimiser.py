@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
@@ -38,9 +38,18 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["share"]
 
 
-def cosine_rate(step: int, total: int, peak: float, warmup: int, floor: float) -> float:
-    """Rate of step 0 … total-1: linear up to `peak` in `warmup` steps, half a cosine down to floor * peak."""
+DECAYS: dict[str, Callable[[float], float]] = {
+    "cosine": lambda progress: 0.5 * (1 + math.cos(math.pi * progress)),
+    "linear": lambda progress: 1 - progress,
+}
+"""How much of the way from floor to peak is left, by the share of the decay that is done."""
+
+
+def scheduled_rate(
+    step: int, total: int, peak: float, warmup: int, floor: float, decay: str = "cosine"
+) -> float:
+    """Rate of step 0 … total-1: linear up to `peak` in `warmup` steps, then down to floor * peak."""
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / max(1, total - 1 - warmup)
-    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+    return peak * (floor + (1 - floor) * DECAYS[decay](min(1.0, progress)))

@@ -12,6 +12,7 @@ from torch import Tensor
 from shared.model.gpt import GPT, Step
 from shared.model.rotary import RotaryEmbedding
 from training.attention import RowAttention
+from training.forward import head_inputs
 from training.loss import summed_cross_entropy, token_losses
 from training.rendering import Sample
 
@@ -150,12 +151,6 @@ def _predicted(model: GPT, row: Row, autocast: bool) -> tuple[Tensor, Tensor, Te
     """Hidden states (N, n_embd) that predict, the head's matrix, and the N tokens that are right."""
     device = model.device
     tokens = torch.tensor(row.ids, device=device)[None]
-    with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-        hidden = model.hidden(tokens, RowStep(model.rotary, row))[
-            0, torch.tensor(row.predictors, device=device)
-        ]
-        hidden = model.transformer["ln_f"](hidden)
-    if autocast:
-        hidden = hidden.bfloat16()
-    head = model.transformer["wte"] if model.lm_head is None else model.lm_head
-    return hidden, head.weight, torch.tensor(row.targets, device=device)
+    at = torch.tensor(row.predictors, device=device)
+    hidden, weight = head_inputs(model, tokens, RowStep(model.rotary, row), autocast, at)
+    return hidden, weight, torch.tensor(row.targets, device=device)

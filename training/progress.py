@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -33,14 +35,20 @@ class Silent:
 class _Lines:
     """Where there is no terminal: a line a tenth of the run, so that logs stay short."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._told = total, -1
+    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._total, self._told, self._clock = total, -1, clock
+        self._began: tuple[int, float] | None = None
 
     def step(self, done: int, facts: str) -> None:
+        began = self._began = self._began or (done, self._clock())
         tenth = 10 * done // max(1, self._total)
         if tenth > self._told:
             self._told = tenth
-            self.say(f"step {done} of {self._total}: {facts}")
+            left = ""
+            if began[0] < done < self._total:
+                seconds = (self._clock() - began[1]) / (done - began[0]) * (self._total - done)
+                left = f" · {timedelta(seconds=round(seconds))} left"
+            self.say(f"step {done} of {self._total}: {facts}{left}")
 
     def say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -71,6 +79,13 @@ def display(total: int, leads: bool = True) -> Iterator[Display]:
                 bar.console.print(escape(line), highlight=False)
 
         yield OnTerminal()
+
+
+class Log(Protocol):
+    """Where the numbers of every step go."""
+
+    def add(self, step: int, values: Mapping[str, object]) -> None:
+        """One step's, by column; numbers may be written as text."""
 
 
 class CsvLog:

@@ -23,37 +23,28 @@ from shared.model.loading import LoadedModel, load_model
 from shared.model.progress import terminal_progress
 from training.allocator import keep_freed_memory
 from training.checkpoints import newest, read_tensors
-from training.distributed import World
+from training.distributed import World, summed_gradients
 from training.errors import Diverged, TrainingError
 from training.loop import Run, State, fit, measured, resume
 from training.lora import load_values
-from training.optimiser import cosine_rate, make_optimiser
+from training.optimiser import make_optimiser, scheduled_rate
 from training.progress import CsvLog, Display
 
 Batch = TypeVar("Batch")
 
 
-class RunArguments(Section):
-    """One run of any kind of training."""
+class LoopArguments(Section):
+    """What every run of the loop is asked."""
 
-    model: str = Field("smollm2-135m", description="preset, hub name or path of the model to teach")
-    persona: str = Field("akane", description="persona whose instructions head the dialogues")
-    heldout: list[str] = Field([], description="files to judge by; without them, some of the data")
-    heldout_share: float = Field(0.05, gt=0, lt=1, description="of the data, where no --heldout is given")
     out: str = Field("runs/finetune", description="folder of the run: log, checkpoint, result")
     name: str = Field("akane", pattern=NAME.pattern, description="of the adapter or checkpoint that is made")
     resume: bool = Field(False, description="go on with the run in --out")
     lr: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps until the peak")
     floor: float = Field(0.1, ge=0, le=1, description="share of the peak that is left at the end")
-    weight_decay: float = Field(0.0, ge=0, description="of matrices, by AdamW")
+    weight_decay: float = Field(0.0, ge=0, description="of matrices")
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
-    epochs: float = Field(4.0, gt=0, le=1000, description="passes over the data")
-    batch: int = Field(32, ge=1, description="dialogues or pairs a step, of all processes together")
-    row_tokens: int = Field(2048, ge=64, description="tokens at once: fewer take less memory")
-    max_tokens: int = Field(1024, ge=16, description="longest dialogue; longer ones are left out")
     evaluate_every: int = Field(25, ge=1, description="steps between evaluations, each with a checkpoint")
-    patience: int = Field(4, ge=0, description="evaluations without gain until the run ends; 0: never")
     samples: int = Field(2, ge=0, description="replies shown at each evaluation")
     checkpointing: bool = Field(False, description="recompute activations: less memory, a third slower")
     seed: int = Field(0, ge=0, lt=2**31, description="of order, heads and first weights")
@@ -62,14 +53,30 @@ class RunArguments(Section):
     threads: int = Field(0, ge=0, description="of the CPU; 0 takes the physical cores")
 
 
+class RunArguments(LoopArguments):
+    """One run that teaches a model which is there already."""
+
+    model: str = Field("smollm2-135m", description="preset, hub name or path of the model to teach")
+    persona: str = Field("akane", description="persona whose instructions head the dialogues")
+    heldout: list[str] = Field([], description="files to judge by; without them, some of the data")
+    heldout_share: float = Field(0.05, gt=0, lt=1, description="of the data, where no --heldout is given")
+    epochs: float = Field(4.0, gt=0, le=1000, description="passes over the data")
+    batch: int = Field(32, ge=1, description="dialogues or pairs a step, of all processes together")
+    row_tokens: int = Field(2048, ge=64, description="tokens at once: fewer take less memory")
+    max_tokens: int = Field(1024, ge=16, description="longest dialogue; longer ones are left out")
+    patience: int = Field(4, ge=0, description="evaluations without gain until the run ends; 0: never")
+
+
 FREE = {"out", "resume", "samples", "device", "threads"}
 """What may change when a run is taken up again; files may move too, of them the content counts."""
 
 
-def guarded(job: Callable[[], int], stopped: str) -> int:
+def guarded(
+    job: Callable[[], int], stopped: str, smaller: str = "lower --row-tokens or add --checkpointing"
+) -> int:
     """The job's exit status; 2 and one sentence for wrong arguments or data, 1 for a run that broke.
 
-    Ctrl-C is 130, and says what `stopped` says.
+    Ctrl-C is 130, and says what `stopped` says; too little memory says that `smaller` helps.
     """
     try:
         return job()
@@ -77,7 +84,7 @@ def guarded(job: Callable[[], int], stopped: str) -> int:
         print(error, file=sys.stderr)
         return 1 if isinstance(error, Diverged) else 2
     except torch.OutOfMemoryError:
-        print("The device has too little memory: lower --row-tokens or add --checkpointing.", file=sys.stderr)
+        print(f"The device has too little memory: {smaller}.", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", file=sys.stderr)
@@ -90,19 +97,24 @@ def guarded(job: Callable[[], int], stopped: str) -> int:
 STOPPED = "Stopped. The same command with --resume goes on."
 
 
-def require_free(arguments: RunArguments) -> None:
+def require_free(arguments: LoopArguments) -> None:
     """Raise TrainingError when there is a run in --out that is not to be gone on with."""
     folder = Path(arguments.out).expanduser()
     if not arguments.resume and newest(folder) is not None:
         raise TrainingError(f"{folder} holds a run: add --resume to go on with it, or give another --out.")
 
 
-def load(arguments: RunArguments, world: World, full: bool = False) -> tuple[LoadedModel, bool]:
-    """The model, and whether it is computed in bfloat16 with float32 weights (`full` fine-tuning)."""
-    # float16 would need its loss scaled: where there is no bfloat16, all is float32.
-    in_bfloat16 = pick_dtype(torch.device(world.device), arguments.dtype) == torch.bfloat16
+def prepare(arguments: LoopArguments, world: World) -> bool:
+    """Set threads and allocator; whether the device is to compute in bfloat16."""
     set_threads(arguments.threads or None)
     keep_freed_memory()
+    # float16 would need its loss scaled: where there is no bfloat16, all is float32.
+    return pick_dtype(torch.device(world.device), arguments.dtype) == torch.bfloat16
+
+
+def load(arguments: RunArguments, world: World, full: bool = False) -> tuple[LoadedModel, bool]:
+    """The model, and whether it is computed in bfloat16 with float32 weights (`full` fine-tuning)."""
+    in_bfloat16 = prepare(arguments, world)
     with terminal_progress() as progress:
         loaded = load_model(
             arguments.model,
@@ -144,8 +156,9 @@ def train(
 ) -> State:
     """Begin the run or go on with it, until it ends.
 
-    `files` are what the arguments of these names mean, `measures` the keys of what `evaluate` returns, and
-    `sampled` makes the replies to show after each evaluation; for the others see `Run`.
+    `files` are what the arguments of these names mean, `loss_of` sums over what a batch learns from,
+    `measures` are the keys of what `evaluate` returns, and `sampled` makes the replies to show after each
+    evaluation; for the others see `Run`.
     """
     folder = Path(arguments.out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,17 +175,17 @@ def train(
         folder=folder,
         world=world,
         parameters=parameters,
-        optimiser=make_optimiser(parameters, arguments.weight_decay),
+        optimisers=[make_optimiser(parameters, arguments.weight_decay)],
         steps=steps,
         rate_at=partial(
-            cosine_rate,
+            scheduled_rate,
             total=steps,
             peak=arguments.lr,
             warmup=round(arguments.warmup * steps),
             floor=arguments.floor,
         ),
         batches_at=batches_at,
-        loss_of=loss_of,
+        gradients_of=partial(summed_gradients, world, list(parameters.values()), loss_of),
         evaluate=evaluate,
         tell=tell,
         described=described,
@@ -183,14 +196,14 @@ def train(
     )
     state = resume(run)
     columns = ("loss", *measures, "rate", "gradient_norm", "tokens", "tokens_per_s")
-    log = CsvLog(folder / "log.csv", columns, state.step) if world.leads else None
+    logs = [CsvLog(folder / "log.csv", columns, state.step)] if world.leads else []
     n_learning = sum(parameter.numel() for parameter in parameters.values())
     screen.say(
         f"{intro}; {steps} steps; {n_learning:,} of {loaded.parameters:,} parameters learn on {loaded.device}"
     )
     if state.step:
         screen.say(f"going on behind step {state.step}")
-    return fit(run, state, log, screen)
+    return fit(run, state, logs, screen)
 
 
 def save_best(

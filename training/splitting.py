@@ -17,10 +17,11 @@ def split(dialogues: Sequence[Dialogue], share: float) -> tuple[list[Dialogue], 
     texts = [(number, turn.content) for number, one in enumerate(dialogues) for turn in one.turns]
     pairs = near_duplicates([text for _, text in texts])
     leaders = groups(len(dialogues), [(texts[a][0], texts[b][0]) for a, b, _ in pairs])
-    is_held = [_place(dialogues[leader].id) < share for leader in leaders]
+    is_held = [place(dialogues[leader].id.encode()) < share for leader in leaders]
     learned = [one for one, held in zip(dialogues, is_held, strict=True) if not held]
     return learned, [one for one, held in zip(dialogues, is_held, strict=True) if held]
 
 
-def _place(text: str) -> float:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+def place(data: bytes) -> float:
+    """A number of [0, 1) that only the data decides: which side of a split it is on."""
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big") / 2**64

@@ -11,6 +11,7 @@ from shared.model.adapter import load_adapter, require_fits
 from shared.model.generate import generate, prefill
 from shared.model.loading import LoadedModel, load_model
 from shared.persona import Persona, cleaned_line
+from training.errors import TrainingError
 
 Message = dict[str, str]
 SENTENCE_END = re.compile(r"[.!?…]+[\"')\]]*(?=\s|$)")
@@ -49,9 +50,14 @@ class Talker:
         return self.loaded.template.render(turns)
 
     def reply(self, line: Line, seed: int) -> str:
-        """Her reply, cut behind the persona's last sentence like the director's."""
+        """Her reply, cut behind the persona's last sentence like the director's. Raises TrainingError."""
         sampling = self.persona.sampling
         ids = self.prompt(line)
+        if len(ids) + sampling.max_tokens > self._cache.max_seq_len:
+            raise TrainingError(
+                f"A prompt of {len(ids)} tokens and a reply of {sampling.max_tokens} do not fit the model's "
+                f"context of {self._cache.max_seq_len}: it can only be judged by what it reads."
+            )
         rest = self._reuse(ids)
         tokenizer = self.loaded.tokenizer
         found: list[int] = []

@@ -185,6 +185,13 @@ def _figures(state: DashboardState, width: int) -> list[Text]:
     sound = state.timing_ms("first_sound")
     rows.append(_pair("first sound", f"{sound:,.0f} ms" if sound else "–"))
     rows.append(_pair("total", f"{stats.tokens_total:,}" if stats else "–"))
+    if state.training:
+        run = state.training
+        row = _pair(
+            "training", f"loss {run.loss:.3f} · step {run.step:,} of {run.steps:,} of {printable(run.run)}"
+        )
+        row.truncate(width, overflow="ellipsis")
+        rows.append(row)
     rows.append(_pair("queue", str(max(state.queued, len(state.waiting)))))
     if stats and stats.kv_capacity:
         share = min(1.0, stats.kv_used / stats.kv_capacity)

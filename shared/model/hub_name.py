@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _NAME = re.compile(rf"({_PART}/{_PART})(?::([^:@]+))?(?:@([^:@]+))?")
@@ -14,11 +15,20 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 
 @dataclass(frozen=True)
 class HubName:
-    """`wanted` is empty for the safetensors of the repository, else a .gguf file of it or a quantisation."""
+    """`wanted` is empty for the safetensors of the repository, else a .gguf file of it or a quantisation.
+
+    Of a dataset it is the folder of its files.
+    """
 
     repository: str
     wanted: str = ""
     revision: str = "main"
+    kind: Literal["model", "dataset"] = "model"
+
+    @property
+    def page(self) -> str:
+        """Its path on the hub, where its files lie too."""
+        return self.repository if self.kind == "model" else f"datasets/{self.repository}"
 
     def __str__(self) -> str:
         wanted = f":{self.wanted}" if self.wanted else ""

@@ -90,10 +90,7 @@ def load_model(
         choice = choose_here(device, dtype, engine)
         log.warning(choice.why)
         name_or_path = choice.name
-    path = Path(name_or_path).expanduser()
-    name = path.stem
-    if name_or_path in preset_names() or not path.exists():
-        name, path = name_or_path, ensure_model(name_or_path, progress=progress, offline=offline)
+    name, path = _located(name_or_path, progress, offline)
     try:
         with _opened(path, chosen_dtype) as source:
             config = fitted(source.config, source.tokenizer)
@@ -117,6 +114,24 @@ def load_model(
         dtype=model.kind if isinstance(model, NativeModel) else str(chosen_dtype).removeprefix("torch."),
         device=str(chosen_device),
     )
+
+
+def load_tokenizer(name_or_path: str, *, progress: Progress | None = None) -> Tokenizer:
+    """The tokenizer of what `load_model` would load; its weights stay on the disk. Raises ModelError."""
+    _, path = _located(name_or_path, progress, False)
+    try:
+        with _opened(path, torch.float32) as source:
+            return source.tokenizer
+    except OSError as error:
+        raise ModelError(f"{error.filename or path} cannot be read: {error.strerror or error}.") from None
+
+
+def _located(name_or_path: str, progress: Progress | None, offline: bool) -> tuple[str, Path]:
+    """Name and path of what is on the disk or is fetched to it."""
+    path = Path(name_or_path).expanduser()
+    if name_or_path in preset_names() or not path.exists():
+        return name_or_path, ensure_model(name_or_path, progress=progress, offline=offline)
+    return path.stem, path
 
 
 @dataclass

@@ -16,6 +16,7 @@ from dashboard_events import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.dashboard.lines import panel
 from services.dashboard.state import (
     EXCHANGE_LIMIT,
     WAITING_LIMIT,
@@ -25,7 +26,7 @@ from services.dashboard.state import (
     replay_all,
 )
 from shared.commands import ReplayReply
-from shared.events import ChatRetracted, Mood, TurnState
+from shared.events import ChatRetracted, Mood, TrainStep, TurnState
 from shared.topics import TOPICS
 from shared.tracking import SourceLost
 from shared.wire import Message
@@ -208,3 +209,17 @@ def test_whoever_comes_late_ends_with_the_same_chat(items: list[Message], data: 
     strip = [(e.turn, e.author, e.prompt, e.reply, e.heard, e.end) for e in from_start.exchanges]
     assert [(e.turn, e.author, e.prompt, e.reply, e.heard, e.end) for e in late.exchanges] == strip
     assert (late.epoch, late.phase, late.live) == (from_start.epoch, from_start.phase, None)
+
+
+def test_a_training_run_is_one_line_until_it_is_gone() -> None:
+    step = TrainStep(
+        run="nano", step=12, steps=1200, loss=3.25, rate=0.01, gradient_norm=1.0, tokens=9, tokens_per_s=1.0
+    )
+    state = replay_all([message(step)])
+    lines = panel(state, 48).plain.splitlines()
+    assert [line for line in lines if line.startswith("training")] == [
+        "training    loss 3.250 · step 12 of 1,200 of nano"
+    ]
+    assert all(len(line) <= 30 for line in panel(state, 30).plain.splitlines() if line.startswith("training"))
+    gone = replay_all([SourceLost("training", "0" * 12 + "-ffffffff")], state)
+    assert "training" not in panel(gone, 48).plain

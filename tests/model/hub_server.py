@@ -8,9 +8,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+PAGE = 2
+"""Files on a page of a tree; the real one has 1,000."""
 LARGE = 4096
 """Files from this size on are kept as the hub keeps large ones: behind a redirect, known by their sha256."""
 
@@ -54,6 +56,14 @@ def listing(hub: Hub, repository: str) -> bytes:
     return json.dumps({"id": repository, "sha": COMMIT, "siblings": [*siblings, *hub.extra]}).encode()
 
 
+def tree_entry(name: str, data: bytes) -> dict[str, object]:
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    entry: dict[str, object] = {"type": "file", "path": name, "size": len(data), "oid": blob}
+    if len(data) >= LARGE:
+        entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 135}
+    return entry
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: Hub
@@ -68,6 +78,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(hub.broken.pop(0), b"busy")
         elif path.startswith("/api/models/"):
             self.list_files(path)
+        elif path.startswith("/api/datasets/"):
+            self.list_tree(path)
         elif path.startswith("/store/"):
             self.send_file(*path.removeprefix("/store/").split("//"))
         else:
@@ -75,13 +87,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def resolve(self, path: str) -> None:
         hub = self.hub
-        repository, _, rest = path[1:].partition("/resolve/")
+        repository, _, rest = path[1:].removeprefix("datasets/").partition("/resolve/")
         commit, _, name = rest.partition("/")
         files = hub.repositories.get(repository, {})
         if repository in hub.refuse:
             status, code = hub.refuse[repository]
             self.reply(status, b"no", {"X-Error-Code": code})
-        elif commit != COMMIT or name not in files:
+        elif commit not in ("main", COMMIT) or name not in files:
             self.reply(404, b"", {"X-Error-Code": "EntryNotFound"})
         elif len(files[name]) < LARGE:
             self.send_file(repository, name)
@@ -98,6 +110,26 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         else:
             self.reply(200, self.hub.answer or listing(self.hub, repository))
+
+    def list_tree(self, path: str) -> None:
+        """The files of one folder, PAGE of them at once and the address of the next behind a Link."""
+        repository, _, rest = path.removeprefix("/api/datasets/").partition("/tree/")
+        revision, _, folder = rest.partition("/")
+        files = self.hub.repositories.get(repository, {})
+        inside = [name for name in sorted(files) if name.rpartition("/")[0] == folder]
+        if repository not in self.hub.repositories:
+            self.reply(401, b"{}", {"X-Error-Code": "RepoNotFound"})
+        elif revision not in ("main", COMMIT):
+            self.reply(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+        elif not inside:
+            self.reply(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+        else:
+            first = int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])
+            host = f"http://{self.headers['Host']}"
+            more = f'<{host}{path}?cursor={first + PAGE}>; rel="next"'
+            entries = [tree_entry(name, files[name]) for name in inside[first : first + PAGE]]
+            link = {"Link": more} if first + PAGE < len(inside) else {}
+            self.reply(200, json.dumps([*entries, *self.hub.extra]).encode(), link)
 
     def send_file(self, repository: str, name: str) -> None:
         hub = self.hub

@@ -51,6 +51,10 @@ EXAMPLES: dict[str, events.Event] = {
     ),
     "speech.finished": events.SpeechFinished(turn="t", epoch=3, reason="done", heard="Hi.", chunks=1),
     "avatar.mouth": events.Mouth(turn="t", epoch=3, shape="E", openness=0.25, position_s=0.1),
+    "train.step": events.TrainStep(
+        run="nano", step=7, steps=100, loss=3.5, rate=0.001, gradient_norm=0.75, tokens=4096, tokens_per_s=1000.0,
+        mfu=0.25, left_s=60.0, heldout_loss=3.25, bits_per_byte=1.5,
+    ),
     "bus.probe": events.Probe(nonce="n"),
 }  # fmt: skip
 

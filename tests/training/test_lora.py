@@ -12,7 +12,7 @@ from shared.model.adapter import TARGETS
 from shared.model.gpt import GPT
 from shared.model.hub_folder import hub_tensors, read_hub_config
 from training.lora import add_lora, load_values
-from training.optimiser import cosine_rate, make_optimiser, set_rate
+from training.optimiser import make_optimiser, scheduled_rate, set_rate
 from training.packing import make_row, row_loss
 from training.rendering import Sample
 
@@ -120,7 +120,7 @@ def test_dropout_is_of_the_adapter_alone_and_off_when_judging() -> None:
 
 
 def test_the_rate_rises_then_falls() -> None:
-    rates = [cosine_rate(step, 100, 1.0, 10, 0.1) for step in range(100)]
+    rates = [scheduled_rate(step, 100, 1.0, 10, 0.1) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == pytest.approx(1.0)
     assert max(rates) <= 1.0

@@ -1,0 +1,86 @@
+"""A step of pre-training beside nanoGPT's, and the memory it takes: akane-124m, 4 rows of 256 tokens."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import torch
+
+from benchmarks.figures import Figure
+from shared.config import ROOT
+from shared.model.device import pick_device, pick_dtype
+
+ROWS, CONTEXT = 4, 256
+ROUNDS = 5
+STEP_TOKENS = 524_288
+"""Of the preset."""
+
+
+class Worker:
+    """A process that holds one model and steps when told to."""
+
+    def __init__(self, who: str, dtype: str) -> None:
+        shape = (str(ROWS), str(CONTEXT))
+        command = [sys.executable, "-m", "benchmarks.pretrain_worker", who, dtype, *shape]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.peak_bytes = 0
+
+    def seconds(self) -> float:
+        """Of one step."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print("step", file=self._process.stdin, flush=True)
+        told = json.loads(self._process.stdout.readline())
+        self.peak_bytes = told["peak_bytes"]
+        return float(told["seconds"])
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+def run() -> Iterator[Figure]:
+    """The loops by the same optimiser; then what Muon and the whole of a step take."""
+    device = pick_device()
+    quick = "bfloat16" if pick_dtype(device) == torch.bfloat16 else "float32"
+    published = "bfloat16" if device.type == "cuda" else "float32"
+    for name, dtype, peer_dtype in dict.fromkeys(
+        (
+            ("as_shipped", quick, published),
+            (f"in_{quick}", quick, quick),
+            ("in_float32", "float32", "float32"),
+        )
+    ):
+        one, other = Worker("adamw", dtype), Worker("nanogpt", peer_dtype)
+        try:
+            seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+            for _ in range(ROUNDS + 1):  # the first of each sets up its optimiser
+                seconds["ours"].append(one.seconds())
+                seconds["theirs"].append(other.seconds())
+        finally:
+            one.close()
+            other.close()
+        ours, theirs = (ROWS * CONTEXT / statistics.median(took[1:]) for took in seconds.values())
+        target = "at least 1.0 x, aim 1.2 x"
+        yield Figure(f"pretrain.step_{name}", ours, "tokens/s", f"nanoGPT in {peer_dtype}", theirs, target)
+    worker = Worker("muon", quick)
+    try:
+        for _ in range(2):
+            worker.seconds()
+    finally:
+        worker.close()
+    yield Figure("pretrain.step_memory", worker.peak_bytes / 1e9, "GB", target="at most 4 GB")
+    worker = Worker("update", quick)
+    try:
+        update_s = statistics.median([worker.seconds() for _ in range(3)])
+    finally:
+        worker.close()
+    # One update is for all tokens of a step, however many passes they take.
+    step_s = STEP_TOKENS / ours
+    yield Figure("pretrain.muon_share", 100 * update_s / (update_s + step_s), "%", target="of a step's time")

@@ -1,0 +1,304 @@
+"""Real runs of `python -m training.pretrain`: they learn, survive kill -9 on one rank and on two, and say what is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import OpenBus, until
+from pretrain_helpers import BATCH_TOKENS, command, finish, make_data, rows, same_bits, start
+from safetensors.torch import load_file
+from waiting import until_true
+
+from shared.config import BusSettings
+from shared.model.generate import generate
+from shared.model.loading import load_model
+from training import pretrain as program
+from training.checkpoints import newest, read_state
+from training.loop import RECENT
+from training.shards.loader import TokenLoader
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("data") / "sentences")
+
+
+def run(*arguments: str) -> int:
+    threads = torch.get_num_threads()
+    try:
+        return program.main(arguments)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A run that has learned something, with all that it leaves."""
+    out = tmp_path_factory.mktemp("learned")
+    more = (
+        "--steps",
+        "40",
+        "--keep-every",
+        "20",
+        "--tensorboard",
+        "--evaluate-every",
+        "20",
+        "--context",
+        "64",
+    )
+    assert run(*command(data, out, *more, "--name", "tiny", "--samples", "1")) == 0
+    return out
+
+
+def test_it_learns_to_write(learned: Path) -> None:
+    log = rows(learned)
+    assert [int(row["step"]) for row in log] == list(range(1, 41))
+    assert int(log[-1]["tokens"]) == 40 * BATCH_TOKENS
+    assert float(log[0]["loss"]) == pytest.approx(5.95, abs=0.1)  # log 384: nothing is known
+    assert float(log[-1]["loss"]) < 3.8
+    judged = [row for row in log if row["heldout_loss"]]
+    # A byte a token, but for the ends of documents, which cost bits and have no bytes.
+    bits = float(judged[-1]["heldout_loss"]) / 0.69315
+    assert bits < float(judged[-1]["bits_per_byte"]) < 1.05 * bits
+
+
+def test_what_was_trained_is_a_model_like_any_other(learned: Path) -> None:
+    loaded = load_model(str(learned / "tiny.safetensors"), device="cpu", dtype="float32")
+    assert (loaded.model.config.block_size, loaded.model.config.vocab_size) == (64, 384)
+    ids = loaded.tokenizer.encode("Mia and")
+    found = list(generate(loaded.model, ids, 12, temperature=0.0))
+    assert all(number < 257 for number in found)
+    assert loaded.tokenizer.decode(found).isascii()
+    # So is each checkpoint: it tells its config and its tokenizer.
+    same = load_model(str(newest(learned) / "weights.safetensors"), device="cpu", dtype="float32")
+    assert same.model.config == loaded.model.config
+    assert same.tokenizer.decode(same.tokenizer.encode("hé")) == "hé"
+    tensor = loaded.model.transformer["wte"].weight
+    torch.testing.assert_close(tensor, same.model.transformer["wte"].weight, atol=0, rtol=2**-8)
+
+
+def test_checkpoints_stay_by_rule(learned: Path) -> None:
+    steps = sorted(int(path.name.rpartition("-")[2]) for path in learned.glob("checkpoint-*"))
+    assert steps == [20, 38, 40]
+    state = json.loads((newest(learned) / "state.json").read_text())
+    assert (state["step"], state["tokens"], state["run"]["seed"]) == (40, 40 * BATCH_TOKENS, 0)
+
+
+def test_tensorboard_gets_the_numbers(learned: Path) -> None:
+    written = b"".join(path.read_bytes() for path in (learned / "tensorboard").iterdir())
+    assert written.count(b"bits_per_byte") == 2
+    assert written.count(b"gradient_norm") == 40
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_it_goes_on_bit_by_bit_after_kill_9(tmp_path: Path, data: Path, ranks: int) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    batch = ("--batch", str(2 // ranks), "--decay", "linear", "--documents", "--steps", "24")
+    reference = start(command(data, whole, *batch), ranks)
+    killed = start(command(data, cut, *batch), ranks)
+    until_true(lambda: newest(cut), 100, lambda: "a checkpoint")
+    for process in killed:
+        process.send_signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+    for process in killed:
+        process.communicate()
+    finish(reference)
+    step = read_state(newest(cut))["step"]
+    assert step < 24
+    (cut / "checkpoint-99999999.part").mkdir()  # killed while it wrote
+    (cut / "base.safetensors").unlink(missing_ok=True)
+    said = finish(start(command(data, cut, *batch, "--resume"), ranks))
+    assert f"going on behind step {step}" in said
+    assert not list(cut.glob("*.part"))
+    for name in ("weights", "optimiser"):
+        assert same_bits(*(newest(folder) / f"{name}.safetensors" for folder in (whole, cut)))
+    assert same_bits(whole / "base.safetensors", cut / "base.safetensors")
+    assert rows(whole) == rows(cut)
+
+
+def test_two_ranks_learn_what_one_does_whole_or_in_parts(tmp_path: Path, data: Path) -> None:
+    """And each goes on from what the other saved."""
+    one, ddp, fsdp = (tmp_path / name for name in ("one", "ddp", "fsdp"))
+    parallel = {
+        kind: start(command(data, folder, "--steps", "4", "--batch", "1", "--parallel", kind), 2)
+        for kind, folder in (("ddp", ddp), ("fsdp", fsdp))
+    }
+    assert run(*command(data, one, "--steps", "4")) == 0
+    for processes in parallel.values():
+        finish(processes)
+    for folder in (ddp, fsdp):
+        for left, right in zip(rows(one), rows(folder), strict=True):
+            for column in ("loss", "gradient_norm", "heldout_loss", "bits_per_byte"):
+                if left[column]:
+                    assert float(left[column]) == pytest.approx(float(right[column]), rel=1e-3), (
+                        folder,
+                        column,
+                    )
+        for file in ("weights", "optimiser"):
+            left, right = (load_file(newest(out) / f"{file}.safetensors") for out in (one, folder))
+            assert left.keys() == right.keys()
+            for name, tensor in left.items():
+                torch.testing.assert_close(tensor, right[name], atol=2e-3, rtol=0.05, msg=f"{folder} {name}")
+    assert run(*command(data, fsdp, "--steps", "4", "--resume", "--parallel", "ddp")) == 0
+
+
+def test_a_loss_that_is_no_number_stops_it_and_its_batch_is_kept(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, steps = program.mean_gradients, []
+
+    def broken(*arguments: object) -> float:
+        steps.append(1)
+        return whole(*arguments) * (float("nan") if len(steps) == 4 else 1)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(program, "mean_gradients", broken)
+    assert run(*command(data, tmp_path)) == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("The loss is no longer a number at step 4 ")
+    kept = load_file(tmp_path / "broken-00000004" / "rank-0.safetensors")
+    again = TokenLoader(data, "train", 2, 32, documents=False)
+    for number in range(2):  # two passes a step
+        inputs, targets, _ = again.batch_at(2 * 3 + number)
+        assert kept[f"{number}/inputs"].equal(inputs)
+        assert kept[f"{number}/targets"].equal(targets)
+    assert read_state(newest(tmp_path))["step"] == 2
+    assert not (tmp_path / "base.safetensors").exists()
+
+
+def test_a_spike_stops_it(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rising(*_: object) -> float:
+        seen.append(1)
+        return 2.0 if len(seen) <= RECENT else 5.0
+
+    seen: list[int] = []
+    monkeypatch.setattr(program, "mean_gradients", rising)
+    arguments = command(data, tmp_path, "--steps", "100", "--save-every", "100", "--evaluate-every", "100")
+    assert run(*arguments) == 1
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .splitlines()[-1]
+        .startswith(f"The loss leaps up at step {RECENT + 1} ")
+    )
+
+
+def test_events_reach_whoever_watches(
+    tmp_path: Path, data: Path, broker: BusSettings, open_bus: OpenBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = open_bus("watcher", "train.step")
+    for name in ("publish", "subscribe", "commands"):
+        monkeypatch.setenv(f"AKANE_BUS_{name.upper()}", getattr(broker, name))
+    assert run(*command(data, tmp_path, "--bus", "--name", "watched", "--steps", "4")) == 0
+    events = [item.payload for item in until(watcher, lambda items: len(items) >= 4)]
+    assert [event.step for event in events] == [1, 2, 3, 4]
+    log = rows(tmp_path)
+    assert [f"{event.loss:.5f}" for event in events] == [row["loss"] for row in log]
+    assert events[-1].heldout_loss == pytest.approx(float(log[-1]["heldout_loss"]))
+    assert events[0].heldout_loss is None
+    assert (events[-1].run, events[-1].left_s, events[0].steps) == ("watched", 0.0, 4)
+    assert events[0].left_s > 0
+    assert 0 < events[0].mfu < 1
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--steps", "many"], "'steps' in the arguments"),
+        (["--preset", "nobody"], "no training preset 'nobody'"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--n-head", "3"], "This is no model: n_embd 32 is not a multiple of n_head 3."),
+        (["--step-tokens", "100"], "--step-tokens 100 is no multiple of the 64 tokens of a pass"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--context", "4096", "--step-tokens", "8192"], "too few for a context"),
+        (["--n-embd", "32768"], "take a smaller model"),
+        (["--n-embd", "1024", "--context", "1024", "--batch", "4096", "--step-tokens", "4194304"], " fits."),
+        (["--bus"], "No bus answers at tcp://127.0.0.1:9:"),
+    ],
+)
+def test_bad_arguments_give_one_sentence(
+    tmp_path: Path,
+    data: Path,
+    more: list[str],
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("training.pretrain.free_bytes", lambda _: 8_000_000_000)
+    monkeypatch.setattr("shared.bus.Bus._connect", _nobody)
+    monkeypatch.setenv("AKANE_BUS_PUBLISH", "tcp://127.0.0.1:9")
+    assert run(*command(data, tmp_path / "out", *more)) == 2
+    said = capsys.readouterr().err.strip()
+    assert sentence in said
+    assert "\n" not in said
+    assert not (tmp_path / "out" / "log.csv").exists()
+
+
+def _nobody(bus: object, register: bool, wait_s: float) -> None:
+    """Finding nobody takes the time that it takes in earnest, but for the waiting."""
+    from shared.bus import BusError
+
+    raise BusError(f"No bus answers at {bus.settings.publish}: start Akane.")  # type: ignore[attr-defined]
+
+
+def test_a_run_is_neither_overwritten_nor_mixed_with_another(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*command(data, tmp_path, "--steps", "2")) == 0
+    before = (tmp_path / "base.safetensors").read_bytes()
+    assert run(*command(data, tmp_path, "--steps", "2")) == 2
+    assert "add --resume" in capsys.readouterr().err
+    assert run(*command(data, tmp_path, "--steps", "2", "--resume", "--n-embd", "64")) == 2
+    assert "holds a run with n_embd = 32, not 64" in capsys.readouterr().err
+    assert run(*command(data, tmp_path, "--steps", "2", "--resume", "--optimiser", "adamw")) == 2
+    assert "holds a run with optimiser = 'muon', not 'adamw'" in capsys.readouterr().err
+    other = shutil.copytree(data, tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps({**manifest, "source": "elsewhere"}))
+    assert run(*command(other, tmp_path, "--steps", "2", "--resume")) == 2
+    assert "holds a run with manifest_sha256" in capsys.readouterr().err
+    assert (tmp_path / "base.safetensors").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, data: Path) -> None:
+    import resource
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    assert run(*command(data, tmp_path, "--steps", "2")) == 0
+    held = (newest(tmp_path) / "weights.safetensors").read_bytes()
+    more = ("--steps", "2", "--n-embd", "64", "--out", str(tmp_path / "new"))
+    process = start(command(data, tmp_path, *more), preexec_fn=limited)
+    said = finish(process, 1).strip().splitlines()[-1]
+    assert "could not be written" in said or "cannot be used" in said
+    assert "Traceback" not in said
+    assert (newest(tmp_path) / "weights.safetensors").read_bytes() == held
+    assert newest(tmp_path / "new") is None
+
+
+def test_every_preset_fits_its_batch() -> None:
+    from training.arguments import PRESETS, parse
+
+    names = sorted(path.stem for path in (PRESETS / "pretrain").glob("*.toml"))
+    assert names == ["akane-124m", "akane-large", "nano"]
+    for name in names:
+        asked = parse(program.Arguments, "x", "", ["--preset", name, "--data", "d"], PRESETS / "pretrain")
+        assert asked.step_tokens % (asked.batch * asked.context * (8 if name != "nano" else 1)) == 0
+
+
+@pytest.mark.slow
+def test_compiled_and_recomputed_blocks_learn_the_same(tmp_path: Path, data: Path) -> None:
+    plain, compiled = tmp_path / "plain", tmp_path / "compiled"
+    assert run(*command(data, plain, "--steps", "4")) == 0
+    assert run(*command(data, compiled, "--steps", "4", "--compile", "--checkpointing")) == 0
+    for left, right in zip(rows(plain), rows(compiled), strict=True):
+        assert float(left["loss"]) == pytest.approx(float(right["loss"]), rel=1e-3)

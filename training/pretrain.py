@@ -1,0 +1,327 @@
+"""Train Akane's GPT from nothing, on shards of tokens that `python -m training.shards` made.
+
+python -m training.pretrain --preset nano --data shards
+torchrun --nproc-per-node 8 -m training.pretrain --preset akane-124m --data shards
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from shared.model.checkpoint import checkpoint_metadata, save_checkpoint
+from shared.model.config import GPTConfig
+from shared.model.gpt import GPT
+from shared.model.saved_tokenizer import describe_tokenizer
+from training.arguments import PRESETS, parse
+from training.checkpoints import Rule, gathered, write_tensors
+from training.continuing import continued
+from training.device_rate import flops_per_token, peak_flops
+from training.distributed import World, joined
+from training.errors import TrainingError
+from training.forward import NextToken
+from training.loop import Run, State, fit, resume
+from training.memory import free_bytes, require_memory, step_needs
+from training.muon import muon_and_adamw
+from training.optimiser import make_optimiser, scheduled_rate
+from training.parallel import mean_gradients, spread
+from training.progress import CsvLog, Log, display
+from training.running import (
+    STOPPED,
+    LoopArguments,
+    guarded,
+    prepare,
+    ready_to_learn,
+    require_free,
+)
+from training.shards.loader import Batch, TokenLoader, prefetch
+from training.shards.manifest import MANIFEST_FILE, Manifest, Split, load_tokenizer, read_manifest
+
+VOCABULARY_MULTIPLE = 128
+"""Rows of embedding and head are filled up to it: 50,257 tokens become 50,304, which cards multiply best."""
+
+
+class Arguments(LoopArguments):
+    """One run of pre-training. The model's shape is named as in its config."""
+
+    data: str = Field(description="folder of shards and their manifest")
+    out: str = Field("runs/pretrain", description="folder of the run: log, checkpoints, result")
+    name: str = Field("base", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="of the result")
+
+    n_layer: int = Field(12, ge=1, description="blocks")
+    n_head: int = Field(12, ge=1, description="query heads")
+    n_kv_head: int = Field(6, ge=1, description="key and value heads")
+    n_embd: int = Field(768, ge=2, description="width")
+    context: int = Field(
+        1024, ge=8, description="tokens of a row, and the most that the model will ever read"
+    )
+    qk_norm: Literal["after_rope", "before_rope", "none"] = Field("after_rope", description="of attention")
+    tied_head: bool = Field(False, description="head and embedding are one matrix")
+    documents: bool = Field(False, description="no token sees another document of its row; slower")
+
+    steps: int = Field(5000, ge=1, description="updates of the weights")
+    step_tokens: int = Field(524_288, ge=8, description="tokens of an update, of all processes together")
+    batch: int = Field(8, ge=1, description="rows of a pass of one process; passes add up to --step-tokens")
+    optimiser: Literal["muon", "adamw"] = Field("muon", description="of the matrices; adamw has the rest")
+    decay: Literal["cosine", "linear"] = Field("cosine", description="of the learning rate")
+    weight_decay: float = Field(0.1, ge=0, description="of matrices")
+    spike: float = Field(2.0, ge=0, description="nats above the last losses that end the run; 0: none do")
+
+    evaluate_every: int = Field(250, ge=1, description="steps between evaluations")
+    evaluate_tokens: int = Field(1_048_576, ge=1, description="held-out tokens of each")
+    save_every: int = Field(250, ge=1, description="steps between checkpoints")
+    keep: int = Field(2, ge=1, description="newest checkpoints that stay")
+    keep_every: int = Field(0, ge=0, description="checkpoints of steps that this divides stay too; 0: none")
+    samples: int = Field(2, ge=0, description="openings that are continued at each evaluation")
+    openings: list[str] = Field(["The", "Once upon a time", "She said that"], description="what is continued")
+
+    parallel: Literal["ddp", "fsdp"] = Field("ddp", description="of many processes: whole models, or parts")
+    compile: bool = Field(False, description="compile the blocks: a minute first, then faster")
+    bus: bool = Field(False, description="publish each step as `train.step`")
+    tensorboard: bool = Field(False, description="write TensorBoard's files into --out")
+
+
+FREE = {"data", "out", "resume", "samples", "openings", "device", "threads", "batch", "keep", "keep_every"}
+FREE |= {"parallel", "compile", "checkpointing", "bus", "tensorboard"}
+"""What may change when a run is taken up again; of the data its hash counts, not its place."""
+SMALLER = "lower --batch, which changes nothing else, or add --checkpointing"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: see `guarded`."""
+
+    def job() -> int:
+        presets = PRESETS / "pretrain"
+        arguments = parse(Arguments, "python -m training.pretrain", __doc__ or "", argv, presets)
+        with joined(arguments.device) as world:
+            return pretrain(arguments, world)
+
+    return guarded(job, STOPPED, SMALLER)
+
+
+def pretrain(arguments: Arguments, world: World) -> int:
+    """The whole run, on this rank."""
+    require_free(arguments)
+    data = Path(arguments.data).expanduser()
+    manifest = read_manifest(data)
+    tokenizer = load_tokenizer(data, manifest)
+    described = describe_tokenizer(tokenizer)
+    config = model_config(arguments, manifest)
+    pass_tokens = arguments.batch * arguments.context * world.size
+    passes, rest = divmod(arguments.step_tokens, pass_tokens)
+    if rest or not passes:
+        raise TrainingError(
+            f"--step-tokens {arguments.step_tokens} is no multiple of the {pass_tokens} tokens of a pass "
+            f"(--batch {arguments.batch} x --context {arguments.context} x {world.size} processes)."
+        )
+    autocast = prepare(arguments, world)
+    device = torch.device(world.device)
+    muon = arguments.optimiser == "muon"
+    needs = step_needs(config, arguments.context, muon, autocast, arguments.checkpointing, device.type)
+    sharing = 1 if device.type == "cuda" else world.size
+    if world.size == 1 or arguments.parallel == "ddp":
+        require_memory(needs, arguments.batch, free_bytes(device), sharing)
+
+    torch.manual_seed(arguments.seed)
+    model = GPT(config).to(device)
+    ready_to_learn(model, arguments.checkpointing)
+    if arguments.compile:
+        for block in model.transformer["h"]:
+            block.compile()
+    module = spread(NextToken(model, autocast), world, arguments.parallel)
+    parameters = dict(model.named_parameters())
+    optimisers = (
+        muon_and_adamw(parameters, arguments.weight_decay, world)
+        if muon
+        else [make_optimiser(parameters, arguments.weight_decay)]
+    )
+
+    def loader(split: Split) -> TokenLoader:
+        return TokenLoader(
+            data,
+            split,
+            arguments.batch,
+            arguments.context,
+            world.rank,
+            world.size,
+            arguments.seed,
+            arguments.documents,
+        )
+
+    learned, heldout = loader("train"), loader("validation")
+
+    def batches_at(_: int) -> tuple[list[Batch], int, int]:
+        batches = [next(stream) for _ in range(passes)]
+        n_learned = arguments.step_tokens
+        if arguments.documents:
+            n_learned = round(world.total(sum(int((targets >= 0).sum()) for _, targets, _ in batches)))
+        return [_moved(batch, device) for batch in batches], n_learned, arguments.step_tokens
+
+    widths = torch.tensor([len(tokenizer.token_bytes(number)) for number in range(config.vocab_size)])
+    n_judged = max(1, min(arguments.evaluate_tokens // pass_tokens, heldout.steps))
+
+    @torch.no_grad()
+    def evaluate() -> dict[str, float]:
+        """Nats a token; and bits a byte of the text that those tokens are, ends of documents included."""
+        module.eval()
+        sums = torch.zeros(3, dtype=torch.float64)
+        for number in range(n_judged):
+            batch = heldout.batch_at(number)
+            targets = batch[1][batch[1] >= 0]
+            loss = float(module(*_moved(batch, device)))
+            sums += torch.tensor([loss, len(targets), int(widths[targets].sum())], dtype=torch.float64)
+        module.train()
+        nats, count, n_bytes = world.sum(sums.float().to(device)).tolist()
+        return {"heldout_loss": nats / count, "bits_per_byte": nats / math.log(2) / n_bytes}
+
+    def tell(_: State) -> None:
+        openings = arguments.openings[: arguments.samples]
+        if not openings:
+            return
+        tensors = gathered(parameters, world.leads)
+        if world.leads:
+            copies = continued(
+                config, tensors, tokenizer, manifest.eot, openings, world.device, arguments.seed
+            )
+            for line in copies:
+                screen.say(f"    {line}")
+
+    folder = Path(arguments.out).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    compute = torch.bfloat16 if autocast else torch.float32
+    run = Run(
+        folder=folder,
+        world=world,
+        parameters=parameters,
+        optimisers=optimisers,
+        steps=arguments.steps,
+        rate_at=partial(
+            scheduled_rate,
+            total=arguments.steps,
+            peak=arguments.lr,
+            warmup=round(arguments.warmup * arguments.steps),
+            floor=arguments.floor,
+            decay=arguments.decay,
+        ),
+        batches_at=batches_at,
+        gradients_of=partial(mean_gradients, module, world),
+        evaluate=evaluate,
+        tell=tell,
+        described={
+            **arguments.model_dump(exclude=FREE),
+            "manifest_sha256": hashlib.sha256((data / MANIFEST_FILE).read_bytes()).hexdigest(),
+        },
+        seed=arguments.seed,
+        clip=arguments.clip,
+        evaluate_every=arguments.evaluate_every,
+        save_every=arguments.save_every,
+        rule=Rule(arguments.keep, arguments.keep_every),
+        keep_best=False,
+        metadata=checkpoint_metadata(config, tokenizer=described),
+        peak_tokens_per_s=peak_flops(device, compute)
+        * (world.size if device.type == "cuda" else 1)
+        / flops_per_token(config, arguments.context),
+        spike=arguments.spike,
+        keep_broken=partial(_keep_broken, world),
+    )
+    with ExitStack() as stack:
+        screen = stack.enter_context(display(arguments.steps, world.leads))
+        state = resume(run)
+        stream = stack.enter_context(closing(prefetch(learned, state.step * passes)))
+        logs = _logs(arguments, state, stack) if world.leads else []
+        screen.say(
+            f"{config.parameter_count:,} parameters learn {manifest.tokens['train']:,} tokens of "
+            f"{manifest.source}; {arguments.steps} steps of {passes} x {pass_tokens:,} tokens on "
+            f"{world.size} x {world.device}, computed in {'bfloat16' if autocast else 'float32'}"
+        )
+        if state.step:
+            screen.say(f"going on behind step {state.step}")
+        fit(run, state, logs, screen)
+        tensors = gathered({name: one.detach().bfloat16() for name, one in parameters.items()}, world.leads)
+        if world.leads:
+            path = folder / f"{arguments.name}.safetensors"
+            save_checkpoint(path, config, tensors, tokenizer=described)
+            screen.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def model_config(arguments: Arguments, manifest: Manifest) -> GPTConfig:
+    """The model's shape, its vocabulary that of the data. Raises TrainingError."""
+    shape = ("n_layer", "n_head", "n_kv_head", "n_embd", "qk_norm", "tied_head")
+    try:
+        return GPTConfig(
+            **{name: getattr(arguments, name) for name in shape},
+            block_size=arguments.context,
+            vocab_size=VOCABULARY_MULTIPLE * math.ceil(manifest.vocab_size / VOCABULARY_MULTIPLE),
+            token_limit=manifest.vocab_size,
+        )
+    except ValueError as error:
+        raise TrainingError(f"This is no model: {str(error).removeprefix('model config: ')}.") from None
+
+
+def _logs(arguments: Arguments, state: State, stack: ExitStack) -> list[Log]:
+    """Where the leading rank's numbers go. Raises TrainingError."""
+    folder = Path(arguments.out).expanduser()
+    logs: list[Log] = []
+    if arguments.bus:
+        from shared.bus import Bus, BusError
+        from training.reporting import BusLog
+
+        try:
+            bus = stack.enter_context(Bus.open("training"))
+        except BusError as error:
+            raise TrainingError(str(error)) from None
+        logs.append(BusLog(bus, arguments.name, arguments.steps))
+    if arguments.tensorboard:
+        from training.reporting import TensorBoardLog
+
+        board = TensorBoardLog(folder / "tensorboard", state.step)
+        stack.callback(board.close)
+        logs.append(board)
+    columns = (
+        "loss",
+        "heldout_loss",
+        "bits_per_byte",
+        "rate",
+        "gradient_norm",
+        "tokens",
+        "tokens_per_s",
+        "mfu",
+    )
+    return [*logs, CsvLog(folder / "log.csv", columns, state.step)]
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    inputs, targets, segments = batch
+    if device.type == "cuda":  # pinned memory is copied while the card computes
+        inputs, targets = inputs.pin_memory(), targets.pin_memory()
+    return (
+        inputs.to(device, non_blocking=True),
+        targets.to(device, non_blocking=True),
+        None if segments is None else segments.to(device),
+    )
+
+
+def _keep_broken(world: World, batches: Sequence[Batch], folder: Path) -> None:
+    """Write this rank's batches of a step that broke."""
+    tensors: dict[str, Tensor] = {}
+    for number, batch in enumerate(batches):
+        named: Mapping[str, Tensor | None] = dict(zip(("inputs", "targets", "segments"), batch, strict=True))
+        tensors |= {f"{number}/{name}": one for name, one in named.items() if one is not None}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / f"rank-{world.rank}.safetensors", tensors)
+    world.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
