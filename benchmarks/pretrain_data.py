@@ -93,7 +93,7 @@ def _waiting(loader: TokenLoader) -> Figure:
     """Of a loop whose steps take `STEP_S`, far faster ones than here, the share that it waits for data."""
     a = torch.randn(256, 256)
     waited = worked = 0.0
-    with closing(prefetch(loader, 0)) as batches:  # type: ignore[type-var]
+    with closing(prefetch(loader, 0)) as batches:
         next(batches)
         for _ in range(WATCHED_STEPS):
             began = time.perf_counter()

@@ -53,5 +53,6 @@ class NextToken(nn.Module):
     def forward(self, inputs: Tensor, targets: Tensor, segments: Tensor | None = None) -> Tensor:
         """-log p in nats, summed over targets (B, T) that are not below 0; `segments`: see DocumentStep."""
         rotary = self.model.rotary
-        step = Step(rotary, *inputs.shape, None, ()) if segments is None else DocumentStep(rotary, segments)
+        batch, length = inputs.shape
+        step = Step(rotary, batch, length, None, ()) if segments is None else DocumentStep(rotary, segments)
         return summed_cross_entropy(*head_inputs(self.model, inputs, step, self.autocast), targets.flatten())
