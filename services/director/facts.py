@@ -85,6 +85,9 @@ _VETO = re.compile(
     re.IGNORECASE,
 )
 """A message in which it stands gives nothing; so do quotation marks, markup, links and long numbers."""
+_DAY_NAMED = re.compile(rf"\b{_DAY}\b", re.IGNORECASE)
+_OF_ONESELF = re.compile(r"(?:i|im|i'm|i've|my|we|as|the name)\b", re.IGNORECASE)
+"""How every form begins that is no event's: looked at first, since most of what is said is something else."""
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…]*")
 _CLAUSES = re.compile(
     r"[,;:()–—]|\s-\s|\band (?=i\b|im\b|i'm\b|my\b)|\bbut (?=i\b|im\b|i'm\b|my\b)|\bso (?=i\b)", re.IGNORECASE
@@ -192,7 +195,7 @@ _COMPILED_EVENTS = [re.compile(form + f"(?P<rest>{_ENDING})", re.IGNORECASE) for
 
 def facts_of(text: str, today: date) -> list[Fact]:
     """The facts in a viewer's cleaned line, in order; `today` is where the show runs."""
-    if len(text) > MAX_CHARS or _VETO.search(text):
+    if len(text) > MAX_CHARS:
         return []
     found: list[Fact] = []
     for sentence in _SENTENCE.findall(text.replace("’", "'")):
@@ -202,18 +205,18 @@ def facts_of(text: str, today: date) -> list[Fact]:
             fact = _fact(clause.strip(" .!…'"), today)
             if fact is not None and fact not in found:
                 found.append(fact)
-    return found[:MAX_FACTS]
+    return [] if found and _VETO.search(text) else found[:MAX_FACTS]
 
 
 def _fact(clause: str, today: date) -> Fact | None:
     clause = " ".join(_OPENING.sub("", clause, count=1).split()) if _OPENING.match(clause) else clause
-    for event in _COMPILED_EVENTS:
+    for event in _COMPILED_EVENTS if _DAY_NAMED.search(clause) else ():
         match = event.fullmatch(clause)
         if match:
             day = _coming(match, today)
             what = match["what"].lower()
             return Fact(_polished(f"has a {what} on {words.WEEKDAYS[day.weekday()]}"), day)
-    for form, says in _COMPILED:
+    for form, says in _COMPILED if _OF_ONESELF.match(clause) else ():
         match = form.fullmatch(clause)
         if match:
             line = _filled(says, match)

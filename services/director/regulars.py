@@ -34,7 +34,7 @@ AFTER_EVENT = timedelta(days=7)
 """How long `had an exam on Friday` is known: until it could mean another Friday."""
 _NAME = re.compile(r"[^\W\d_]{3,20}")
 _HANDLE = re.compile(r"\w{2,25}")
-_KEYBOARD = "The one at the keyboard"
+_KEYBOARD = "Your friend"
 _FACTS = """SELECT says, day, message_id FROM facts WHERE channel = ? AND author_id = ? ORDER BY rowid DESC"""
 
 
