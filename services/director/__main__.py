@@ -27,7 +27,7 @@ def main() -> int:
         if arguments.forget is not None:
             _forget(regulars, arguments.forget)
         for one in regulars.listed() if arguments.regulars else ():
-            seen = f"({one.visits} visits, last {one.seen:%Y-%m-%d})"
+            seen = f"(visits: {one.visits}, last {one.seen:%Y-%m-%d})"
             print(f"{one.channel}/{one.author_id}  {one.name}: {', '.join(one.facts)} {seen}")
     return 0
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-BUSY_S = 1.0
+BUSY_S = 0.25
 """Longest wait for another process to let go of the file."""
 VERSION = 1
 SCHEMA = f"""

@@ -13,6 +13,7 @@ import pytest
 
 from services.director import __main__ as command_line
 from services.director import regulars as module
+from services.director import regulars_file
 from services.director.regulars import Regulars, regulars_path
 from shared.config import DirectorSettings
 from shared.events import ChatMessage, ChatRetracted
@@ -221,8 +222,10 @@ def test_where_nothing_can_be_written_she_remembers_until_the_end(
 
 
 def test_a_file_that_breaks_during_the_show_does_not_end_it(
-    shows: Shows, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(regulars_file, "BUSY_S", 0.01)
+    shows = Shows(tmp_path / "regulars.sqlite3")
     shows.tell(KIWI)
     other = sqlite3.connect(shows.path)
     other.execute("BEGIN EXCLUSIVE")
@@ -252,7 +255,7 @@ def test_the_operator_lists_and_erases_while_the_show_runs(
         assert command_line.main() == 0
         return capsys.readouterr().out
 
-    assert "twitch/mia  Mia: has a parrot called Kiwi (1 visits" in run("--regulars")
+    assert "twitch/mia  Mia: has a parrot called Kiwi (visits: 1," in run("--regulars")
     assert run("--forget", "twitch/mia") == "Erased: 1.\n"
     assert shows.line() == ""
     with pytest.raises(StartError, match="Nobody is remembered as 'twitch/mia'"):
