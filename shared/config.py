@@ -100,6 +100,10 @@ class DirectorSettings(Section):
     """Earlier exchanges sent along with a new message; a small model repeats itself when it reads more."""
     blocklist: str = ""
     """A text file of words and phrases, one a line, never answered or voiced; adds to the built-in list."""
+    remember: bool = True
+    """Keep what viewers tell about themselves (a pet, a job, an exam) for their next visit."""
+    remember_days: int = Field(default=90, ge=1, le=3_650)
+    """Who has not written for so long is forgotten."""
     seed: int | None = None
     """Makes replies repeatable, for tests and recordings."""
 

@@ -48,6 +48,8 @@ class Persona(Section):
     """What she says when no draw was fit to be voiced."""
     care: str = Field(min_length=1)
     """What she says to somebody who speaks of harming themself."""
+    forgotten: str = "Done! I have forgotten what you told me about yourself."
+    """What she says to somebody who typed `!forgetme`."""
     forbidden: list[str] = []
     """Phrases that she never says, beside those that no persona may say."""
     sampling: Sampling = Sampling()

@@ -187,9 +187,7 @@ def _figures(state: DashboardState, width: int) -> list[Text]:
     rows.append(_pair("total", f"{stats.tokens_total:,}" if stats else "–"))
     if state.training:
         run = state.training
-        row = _pair(
-            "training", f"loss {run.loss:.3f} · step {run.step:,} of {run.steps:,} of {printable(run.run)}"
-        )
+        row = _pair("training", f"loss {run.loss:.3f} · {run.step:,} of {run.steps:,} · {printable(run.run)}")
         row.truncate(width, overflow="ellipsis")
         rows.append(row)
     rows.append(_pair("queue", str(max(state.queued, len(state.waiting)))))

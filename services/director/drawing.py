@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from services.director import voicing
 from services.director.gate import Scene
@@ -35,7 +36,10 @@ def begin(stage: Stage, turn: Turn) -> None:
     message = turn.item.message
     assert message is not None
     viewer = clean_name(message.author)
-    names = frozenset() if viewer == "you" else frozenset({viewer})
+    # Whom she remembers about a viewer (a parrot called Kiwi) she may name, though nobody typed it today.
+    names = frozenset(re.findall(r"\b[A-Z]\w+", stage.memory.known_of(message)))
+    if viewer != "you":
+        names |= {viewer}
     scene = Scene(
         recent=tuple(stage.memory.replies()),
         asked=message.text,

@@ -27,6 +27,7 @@ from services.director.inputs import (
 from services.director.memory import Memory
 from services.director.mood import mood_model
 from services.director.presence import Presences
+from services.director.regulars import Regulars, regulars_path
 from services.director.turns import Turns
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
 from shared.clock import Clock
@@ -94,7 +95,8 @@ class Director(Service):
         except ConfigError as error:
             raise StartError(str(error)) from None
         rng = random.Random(own.seed)
-        memory = Memory(persona, own.history_turns)
+        self._regulars = Regulars(regulars_path(), own, self._gate.refuses)
+        memory = Memory(persona, own.history_turns, self._regulars)
         self.turns = Turns(self._gate, memory, own.queue_limit, lambda: time.time_ns() // 1_000_000, rng)
         self.bus.handle(Say, self._say)
         self.bus.handle(Interrupt, self._interrupt)
@@ -149,6 +151,7 @@ class Director(Service):
         if self.turns.turn:
             self.turns.turn.phase = "done"
             self._do(Tick())
+        self._regulars.close()
 
     @classmethod
     def check(cls, settings: Settings) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,13 +33,15 @@ from services.director.reply import prepared
 from services.director.stage import Stage
 from services.director.turn import Turn, Waiting
 from shared.commands import Cancel, ChatTurn, Generate, StopSpeech
-from shared.events import ChatRetracted, Finished, SpeechFinished, Token, TurnEnd, TurnState
+from shared.events import ChatMessage, ChatRetracted, Finished, SpeechFinished, Token, TurnEnd, TurnState
 
 log = logging.getLogger(__name__)
 
 WARM_WAIT_S = 20.0
 _FORGOTTEN: tuple[TurnEnd, ...] = ("refused", "retracted", "error")
 """Ends after which an exchange does not become part of her memory."""
+_FORGET_ME = re.compile(r"!forget[ _]?me", re.IGNORECASE)
+"""Typed alone, it erases what is known of its author."""
 
 
 class Turns:
@@ -98,6 +101,11 @@ class Turns:
     def _arrived(self, arrived: Arrived) -> None:
         message = arrived.message
         item = Waiting(self.new_turn_id(), arrived.at, message, arrived.cause)
+        if _FORGET_ME.fullmatch(message.text.strip()):
+            if not self._forgets(message):
+                self._end_unanswered(item, "error")
+                return
+            item = replace(item, words=tuple(prepared(self.stage.persona.forgotten, "neutral")))
         rule = self.stage.gate.refuses(message.text) or self.stage.gate.refuses(message.author)
         if rule == "self_harm" and not self.is_muted:
             item = replace(item, words=tuple(prepared(self.stage.persona.care, "sad")), end="refused")
@@ -113,6 +121,11 @@ class Turns:
         self.stage.queued = len(self.queue)
         if self.turn:
             self.stage.publish(self.turn, self.turn.phase)
+
+    def _forgets(self, message: ChatMessage) -> bool:
+        """Erase what is known of whoever asks for it, at once and whether or not there is time to say so."""
+        self._needs_warming = True
+        return self.stage.memory.erase(message)
 
     def _retracted(self, retracted: ChatRetracted) -> None:
         kept: deque[Waiting] = deque()
@@ -247,7 +260,11 @@ class Turns:
         stage.publish(turn, "done")
         self.turn = None
         message = turn.item.message
-        if message and turn.end not in _FORGOTTEN and stage.memory.remember(message, turn.heard_text()):
+        if message is None or turn.item.words:
+            return
+        if turn.end != "retracted":
+            stage.memory.learn(message)
+        if turn.end not in _FORGOTTEN and stage.memory.remember(message, turn.heard_text()):
             self._needs_warming = True
 
     def _end_unanswered(self, item: Waiting, end: TurnEnd) -> None:

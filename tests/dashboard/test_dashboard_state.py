@@ -218,7 +218,7 @@ def test_a_training_run_is_one_line_until_it_is_gone() -> None:
     state = replay_all([message(step)])
     lines = panel(state, 48).plain.splitlines()
     assert [line for line in lines if line.startswith("training")] == [
-        "training    loss 3.250 · step 12 of 1,200 of nano"
+        "training    loss 3.250 · 12 of 1,200 · nano"
     ]
     assert all(len(line) <= 30 for line in panel(state, 30).plain.splitlines() if line.startswith("training"))
     gone = replay_all([SourceLost("training", "0" * 12 + "-ffffffff")], state)

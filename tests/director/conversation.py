@@ -23,10 +23,16 @@ class Conversation:
     """The machine, its clock, and everything it did (`did`), oldest first."""
 
     def __init__(
-        self, *, voice: str = "ready", llm: str = "ready", queue_limit: int = 5, history: int = 6
+        self,
+        *,
+        voice: str = "ready",
+        llm: str = "ready",
+        queue_limit: int = 5,
+        history: int = 6,
+        memory: Memory | None = None,
     ) -> None:
         self.clock = FakeClock()
-        self.memory = Memory(PERSONA, history)
+        self.memory = memory or Memory(PERSONA, history)
         gate = Gate(PERSONA, BLOCKLIST)
         self.turns = Turns(gate, self.memory, queue_limit, lambda: int(self.clock() * 1000), random.Random(1))
         self.did: list[Any] = []

@@ -2,115 +2,29 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from director_show import Show
 
 from services.director.service import Director
-from shared.bus import Bus, CommandError, Message
-from shared.commands import (
-    Cancel,
-    CancelReply,
-    Generate,
-    GenerateReply,
-    Interrupt,
-    Panic,
-    Reply,
-    Say,
-    Speak,
-    StopSpeech,
-)
+from shared.bus import Bus, CommandError
+from shared.commands import Interrupt, Panic, Say
 from shared.config import BusSettings, DirectorSettings, Settings
-from shared.events import ChatMessage, Cleared, Finished, Health, SpeechFinished, Token, TurnState
+from shared.events import ChatMessage, SpeechFinished, TurnState
 from shared.service import StartError, StopSignal, serve
-
-Until = Callable[..., list[Any]]
-
-
-class Show:
-    """Director in a thread; model, voice, chat and a viewer's screen as buses of the test."""
-
-    def __init__(self, broker: BusSettings, open_bus: Callable[..., Bus]) -> None:
-        self.settings = Settings(bus=broker, director=DirectorSettings(seed=1))
-        self.llm = open_bus("llm", register=True)
-        self.tts = open_bus("tts", register=True)
-        self.input = open_bus("input")
-        self.screen = open_bus("screen", "turn.state", "avatar.mood", "show.cleared")
-        self.stop = StopSignal()
-        self.generated: list[Generate] = []
-        self.spoken: list[Speak] = []
-        self.stopped: list[StopSpeech] = []
-        self.states: list[TurnState] = []
-        self.causes: list[str | None] = []
-        self.cleared: list[int] = []
-        self.llm.handle(Generate, self._generate)
-        self.llm.handle(Cancel, lambda command, request: CancelReply(cancelled=0))
-        self.tts.handle(Speak, self._speak)
-        self.tts.handle(StopSpeech, lambda command, request: self.stopped.append(command))
-        self.thread = threading.Thread(target=serve, args=(Director, self.settings, self.stop))
-
-    def _generate(self, command: Generate, _: object) -> Reply:
-        self.generated.append(command)
-        if command.turn is None:
-            self.llm.publish(
-                "llm.finished", Finished(generation=command.generation, reason="length", text="x", pieces=1)
-            )
-        return GenerateReply(generation=command.generation)
-
-    def _speak(self, command: Speak, _: object) -> None:
-        self.spoken.append(command)
-
-    def beat(self) -> None:
-        for bus in (self.llm, self.tts):
-            bus.publish("sys.health", Health(phase="ready", pid=1))
-
-    def until(self, done: Callable[[], object], timeout_s: float = 5.0) -> None:
-        import time
-
-        deadline = time.monotonic() + timeout_s
-        while not done():
-            assert time.monotonic() < deadline, (self.states, self.generated, self.spoken)
-            for bus in (self.llm, self.tts, self.input, self.screen):
-                for item in bus.poll(0.002):
-                    if isinstance(item, Message) and isinstance(item.payload, TurnState):
-                        self.states.append(item.payload)
-                        self.causes.append(item.cause)
-                    if isinstance(item, Message) and isinstance(item.payload, Cleared):
-                        self.cleared.append(item.payload.epoch)
-
-    def phases(self) -> list[str]:
-        return [state.phase for state in self.states]
-
-    def say(self, *pieces: str) -> None:
-        generation = self.generated[-1].generation
-        for index, piece in enumerate(pieces):
-            self.llm.publish(
-                "llm.token", Token(generation=generation, index=index, text=piece, tokens=index + 1)
-            )
-        text = "".join(pieces)
-        self.llm.publish(
-            "llm.finished", Finished(generation=generation, reason="stop", text=text, pieces=len(pieces))
-        )
 
 
 @pytest.fixture
 def show(broker: BusSettings, open_bus: Callable[..., Bus]) -> Iterator[Show]:
     made = Show(broker, open_bus)
-    made.thread.start()
+    made.begin()
     try:
-        made.until(lambda: "idle" in made.phases())
-        made.beat()
-        made.until(lambda: made.generated)
-        made.generated.clear()
-        made.states.clear()
         yield made
     finally:
-        made.stop.set()
-        made.thread.join(5)
-    assert not made.thread.is_alive()
+        made.end()
 
 
 def chat(text: str = "hi Akane") -> ChatMessage:
