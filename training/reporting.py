@@ -32,7 +32,7 @@ class BusLog:
             tokens_per_s=numbers["tokens_per_s"],
             mfu=numbers.get("mfu", 0.0),
             left_s=round(
-                (self._steps - step) * numbers["tokens"] / step / max(1.0, numbers["tokens_per_s"]), 1
+                (self._steps - step) * numbers["tokens"] / step / max(1.0, numbers["tokens_per_s"]), 3
             ),
             **self._judged,
         )
