@@ -33,7 +33,8 @@ class History:
 class Prompt(Input):
     """Textual's input with a history; several pasted lines become one."""
 
-    BINDINGS = [("up", "recall(-1)"), ("down", "recall(1)")]
+    # What is typed while the model loads, before there is a screen, comes with line feeds for the return key.
+    BINDINGS = [("up", "recall(-1)"), ("down", "recall(1)"), ("ctrl+j", "submit")]
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id, placeholder="say something to Akane", select_on_focus=False)

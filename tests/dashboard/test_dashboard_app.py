@@ -191,6 +191,17 @@ def test_a_refused_line_does_not_overwrite_the_next_one() -> None:
     drive(script)
 
 
+def test_a_line_typed_before_the_screen_was_there_is_sent_by_its_line_feed() -> None:
+    async def script(screen: Screen) -> None:
+        await screen.pilot.press(*"hi", "ctrl+j", *"and")
+        assert screen.app.prompt.value == "and"
+        (sent,) = screen.feed.take_commands()
+        assert isinstance(sent, Submit)
+        assert sent.text == "hi"
+
+    drive(script)
+
+
 def test_a_line_over_the_limit_stays_in_the_input() -> None:
     async def script(screen: Screen) -> None:
         screen.app.prompt.value = "x" * 2001
