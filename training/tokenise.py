@@ -95,6 +95,7 @@ def run(arguments: Arguments) -> int:
         raise TrainingError(f"Another process writes {folder}: wait for it, or give another --out.")
 
     with locked(folder / state.LOCK_FILE, refuse):
+        state.clear_half_written(folder)
         result = _make(arguments, folder)
     (folder / state.LOCK_FILE).unlink(missing_ok=True)
     print(_told(folder, result))

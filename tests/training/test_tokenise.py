@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -22,6 +21,7 @@ from waiting import gone, until_true
 
 from shared.config import ROOT
 from shared.model.locking import locked
+from shared.process import family
 from training import tokenise
 from training.shards import documents as shard_documents
 from training.shards import sources
@@ -199,7 +199,7 @@ def test_killed_in_the_middle_it_goes_on_without_a_lost_or_doubled_document(
     for processes in ("2", "1"):
         with subprocess.Popen([*command, "--processes", processes], cwd=ROOT, stderr=subprocess.PIPE) as it:
             until_true(lambda at=killed_at: it.poll() is not None or pieces_done() > at, 60)
-            helpers = psutil.Process(it.pid).children(recursive=True) if it.poll() is None else []
+            helpers = family(it.pid) if it.poll() is None else []
             it.kill()
             assert it.wait() == -signal.SIGKILL, it.stderr and it.stderr.read().decode()
         killed_at = pieces_done()
@@ -213,6 +213,7 @@ def test_killed_in_the_middle_it_goes_on_without_a_lost_or_doubled_document(
     with (out / f"train-{full:05d}.bin").open("ab") as file:
         file.write(b"\x01\x02 what a crash may leave")
     (out / f"train-{full + 1:05d}.bin").write_bytes(b"\x01\x02")
+    (out / "tmpcrash.part").write_bytes(b"{")
     assert run(source, out, tmp_path, *flags) == 0
     assert contents(out) == contents(tmp_path / "whole")
 

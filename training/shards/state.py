@@ -18,6 +18,8 @@ from training.shards.tokenising import Tokenised
 from training.shards.writing import Written
 
 DOWNLOADS, LOCK_FILE = "download", ".lock"
+HALF_WRITTEN = "tmp*.part"
+"""As `write_atomically` names a file that it is about to put in another's place."""
 
 
 def _zeros() -> dict[Split, int]:
@@ -96,8 +98,15 @@ def require_ours(folder: Path) -> None:
         raise TrainingError(f"{folder} is a file: give another --out.")
     others = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     begun = {LOCK_FILE, TOKENIZER_FILE, DOWNLOADS, PROGRESS_FILE}
+    begun |= {path.name for path in folder.glob(HALF_WRITTEN)}
     if PROGRESS_FILE not in others and (strange := sorted(set(others) - begun)):
         raise TrainingError(f"{folder} holds other files ({strange[0]}): give an --out of its own.")
+
+
+def clear_half_written(folder: Path) -> None:
+    """Delete what a process that was killed while it wrote has left; the caller holds the lock."""
+    for path in folder.glob(HALF_WRITTEN):
+        path.unlink(missing_ok=True)
 
 
 def _files_sha256(files: Sequence[SourceFile], done: Done) -> str:
