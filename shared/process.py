@@ -167,9 +167,12 @@ def _popen(spec: Spec, output: IO[bytes], lifeline: Lifeline, env: dict[str, str
 
 def family(pid: int) -> list[psutil.Process]:
     """A process and all that it started, itself last. Empty when it is gone."""
+    try:
+        parent = psutil.Process(pid)
+    except (psutil.Error, *_HALF_GONE):
+        return []
     for _ in range(_LOOKS):
         try:
-            parent = psutil.Process(pid)
             return [*parent.children(recursive=True), parent]
         except psutil.Error:
             return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,14 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from shared.model.checkpoint import checkpoint_metadata, save_checkpoint
 from shared.model.config import GPTConfig
 from shared.model.gpt import GPT
 from shared.model.saved_tokenizer import describe_tokenizer
 from training.arguments import PRESETS, parse
-from training.checkpoints import Rule, gathered, write_tensors
+from training.batches import keep_batches, moved
+from training.checkpoints import Rule, gathered
 from training.continuing import continued
 from training.device_rate import flops_per_token, peak_flops
 from training.distributed import World, joined
@@ -165,7 +165,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
         n_learned = arguments.step_tokens
         if arguments.documents:
             n_learned = round(world.total(sum(int((targets >= 0).sum()) for _, targets, _ in batches)))
-        return [_moved(batch, device) for batch in batches], n_learned, arguments.step_tokens
+        return [moved(batch, device) for batch in batches], n_learned, arguments.step_tokens
 
     widths = torch.tensor([len(tokenizer.token_bytes(number)) for number in range(config.vocab_size)])
     n_judged = max(1, min(arguments.evaluate_tokens // pass_tokens, heldout.steps))
@@ -178,7 +178,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
         for number in range(n_judged):
             batch = heldout.batch_at(number)
             targets = batch[1][batch[1] >= 0]
-            loss = float(module(*_moved(batch, device)))
+            loss = float(module(*moved(batch, device)))
             sums += torch.tensor([loss, len(targets), int(widths[targets].sum())], dtype=torch.float64)
         module.train()
         nats, count, n_bytes = world.sum(sums.float().to(device)).tolist()
@@ -232,7 +232,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
         * (world.size if device.type == "cuda" else 1)
         / flops_per_token(config, arguments.context),
         spike=arguments.spike,
-        keep_broken=partial(_keep_broken, world),
+        keep_broken=partial(keep_batches, world),
     )
     with ExitStack() as stack:
         screen = stack.enter_context(display(arguments.steps, world.leads))
@@ -299,28 +299,6 @@ def _logs(arguments: Arguments, state: State, stack: ExitStack) -> list[Log]:
         "mfu",
     )
     return [*logs, CsvLog(folder / "log.csv", columns, state.step)]
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    inputs, targets, segments = batch
-    if device.type == "cuda":  # pinned memory is copied while the card computes
-        inputs, targets = inputs.pin_memory(), targets.pin_memory()
-    return (
-        inputs.to(device, non_blocking=True),
-        targets.to(device, non_blocking=True),
-        None if segments is None else segments.to(device),
-    )
-
-
-def _keep_broken(world: World, batches: Sequence[Batch], folder: Path) -> None:
-    """Write this rank's batches of a step that broke."""
-    tensors: dict[str, Tensor] = {}
-    for number, batch in enumerate(batches):
-        named: Mapping[str, Tensor | None] = dict(zip(("inputs", "targets", "segments"), batch, strict=True))
-        tensors |= {f"{number}/{name}": one for name, one in named.items() if one is not None}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / f"rank-{world.rank}.safetensors", tensors)
-    world.wait()
 
 
 if __name__ == "__main__":

@@ -14,10 +14,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from shared.config import ConfigError, Section
+from shared.config import Section
 from shared.model.adapter import NAME, Adapter, AdapterInfo, save_adapter
 from shared.model.device import pick_dtype, set_threads
-from shared.model.errors import ModelError
 from shared.model.gpt import GPT
 from shared.model.loading import LoadedModel, load_model
 from shared.model.progress import terminal_progress
@@ -25,6 +24,7 @@ from training.allocator import keep_freed_memory
 from training.checkpoints import newest, read_tensors
 from training.distributed import World, summed_gradients
 from training.errors import Diverged, TrainingError
+from training.guard import ended
 from training.loop import Run, State, fit, measured, resume
 from training.lora import load_values
 from training.optimiser import make_optimiser, scheduled_rate
@@ -74,24 +74,16 @@ FREE = {"out", "resume", "samples", "device", "threads"}
 def guarded(
     job: Callable[[], int], stopped: str, smaller: str = "lower --row-tokens or add --checkpointing"
 ) -> int:
-    """The job's exit status; 2 and one sentence for wrong arguments or data, 1 for a run that broke.
+    """As `ended`; a disk that fails is 1, and so is too little memory: it says that `smaller` helps."""
 
-    Ctrl-C is 130, and says what `stopped` says; too little memory says that `smaller` helps.
-    """
-    try:
-        return job()
-    except (ConfigError, ModelError, TrainingError) as error:
-        print(error, file=sys.stderr)
-        return 1 if isinstance(error, Diverged) else 2
-    except torch.OutOfMemoryError:
-        print(f"The device has too little memory: {smaller}.", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
-        return 130
+    def within_memory() -> int:
+        try:
+            return job()
+        except torch.OutOfMemoryError:
+            print(f"The device has too little memory: {smaller}.", file=sys.stderr)
+            return 1
+
+    return ended(within_memory, stopped, disk_status=1)
 
 
 STOPPED = "Stopped. The same command with --resume goes on."

@@ -8,7 +8,6 @@ Stopped in any way, the same command goes on where it was: no document is lost o
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import shutil
@@ -21,15 +20,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from shared.config import ConfigError, Section
+from shared.config import Section
 from shared.cores import physical_cores
-from shared.model.errors import ModelError
 from shared.model.integrity import write_atomically
 from shared.model.locking import locked
 from shared.model.progress import terminal_progress
 from shared.model.saved_tokenizer import describe_tokenizer
 from training.arguments import parse
 from training.errors import TrainingError
+from training.guard import ended
 from training.progress import Display, display
 from training.shards import manifest, state
 from training.shards.documents import Piece, pieces_of
@@ -42,7 +41,6 @@ from training.shards.writing import ShardWriter
 COMMIT_EVERY_S = 1.0
 """That much work is done again after a crash."""
 SHOWN_BAD = 10
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _GOES_ON = "the same command goes on where it was"
 
 
@@ -69,20 +67,11 @@ Place = tuple[int, int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 2 and one sentence for wrong arguments, data or a full disk, 130 for Ctrl-C."""
-    try:
+
+    def job() -> int:
         return run(parse(Arguments, "python -m training.tokenise", __doc__ or "", argv, presets=None))
-    except (ConfigError, ModelError, TrainingError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno in _FULL:
-            print(f"The disk is full: make room, then {_GOES_ON}.", file=sys.stderr)
-        else:
-            print(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"Stopped: {_GOES_ON}.", file=sys.stderr)
-        return 130
+
+    return ended(job, f"Stopped: {_GOES_ON}.", full=f"The disk is full: make room, then {_GOES_ON}.")
 
 
 def run(arguments: Arguments) -> int:

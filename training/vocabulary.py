@@ -14,12 +14,12 @@ from typing import Any
 
 from pydantic import Field
 
-from shared.config import ConfigError, Section
-from shared.model.errors import ModelError
+from shared.config import Section
 from shared.model.progress import terminal_progress
 from shared.model.tokenizer import spelled_bytes
 from training.arguments import parse
 from training.errors import TrainingError
+from training.guard import ended
 from training.shards.documents import Bad, pieces_of, read_documents
 from training.shards.ranks import SUFFIX, read_ranks, write_ranks
 from training.shards.sources import NAMES, Source, find_source
@@ -44,17 +44,11 @@ class Arguments(Section):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 2 and one sentence for wrong arguments or text, 130 for Ctrl-C."""
-    try:
+
+    def job() -> int:
         return run(parse(Arguments, "python -m training.vocabulary", __doc__ or "", argv, presets=None))
-    except (ConfigError, ModelError, TrainingError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; nothing is written.", file=sys.stderr)
-        return 130
+
+    return ended(job, "Stopped; nothing is written.")
 
 
 def run(arguments: Arguments) -> int:

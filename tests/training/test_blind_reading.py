@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from shared.config import ROOT
 from training.errors import TrainingError
 from training.reading import main, matches, pairs, score, wilson
 
+READINGS = ROOT / "training" / "data" / "readings"
 REPLIES = [
     {
         "way": way,
@@ -74,3 +77,22 @@ def test_the_command_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["score", str(out)]) == 0
     assert "0 preferred, 4 ties, 0 not; 50.0 %" in capsys.readouterr().out
     assert main(["score", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize("folder", sorted(path.name for path in READINGS.iterdir() if path.is_dir()))
+def test_the_page_says_what_the_committed_readings_come_to(
+    folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", str(READINGS / folder)]) == 0
+    said = capsys.readouterr().out
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    share = re.search(r"([0-9.]+) % (?:with ties|of 200)", said)
+    assert share is not None
+    if "preferred" in said:
+        assert f"| {share.group(1)} % |" in page
+    else:
+        told = re.search(r"for (\d+) and\s+(\d+) of 200 replies", page)
+        assert told is not None
+        assert f"{float(share.group(1)) * 2:.0f}" == told.group(int(folder[-1]))
+    marks = (READINGS / folder / "marks.jsonl").read_text(encoding="utf-8").splitlines()
+    assert all(json.loads(mark)["reason"] for mark in marks)

@@ -14,11 +14,12 @@ from typing import Any
 
 from pydantic import Field
 
-from shared.config import ConfigError, Section
+from shared.config import Section
 from shared.persona import load_persona
 from training.arguments import parse
 from training.dialogues import Dialogue
 from training.errors import TrainingError
+from training.guard import ended
 from training.transcripts.languages import language_test
 from training.transcripts.names import Names, plain_name
 from training.transcripts.personal import scrubbed
@@ -46,17 +47,11 @@ class Arguments(Section):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 2 and one sentence for wrong arguments or files, 130 for Ctrl-C."""
-    try:
+
+    def job() -> int:
         return transcribe(parse(Arguments, "python -m training.transcripts", __doc__ or "", argv))
-    except (ConfigError, TrainingError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; nothing is written.", file=sys.stderr)
-        return 130
+
+    return ended(job, "Stopped; nothing is written.")
 
 
 def transcribe(arguments: Arguments) -> int:

@@ -1,0 +1,34 @@
+"""How the commands of training end: one sentence and an exit status, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+
+from shared.config import ConfigError
+from shared.model.errors import ModelError
+from training.errors import Diverged, TrainingError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def ended(job: Callable[[], int], stopped: str, *, disk_status: int = 2, full: str = "") -> int:
+    """The job's exit status; 2 and one sentence for wrong arguments or data, 1 for a run that broke.
+
+    A file that cannot be used is `disk_status`, and of a full disk `full` is said where it is given. Ctrl-C
+    is 130, and says what `stopped` says.
+    """
+    try:
+        return job()
+    except (ConfigError, ModelError, TrainingError) as error:
+        print(error, file=sys.stderr)
+        return 1 if isinstance(error, Diverged) else 2
+    except OSError as error:
+        is_full = full and error.errno in _FULL
+        cannot = f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."
+        print(full if is_full else cannot, file=sys.stderr)
+        return disk_status
+    except KeyboardInterrupt:
+        print(stopped, file=sys.stderr)
+        return 130
