@@ -15,6 +15,7 @@ from services.director.inputs import (
     Resumed,
     SayAsked,
 )
+from services.director.mood import Feeling
 from shared.commands import Cancel, Generate, Replay, Speak, StopSpeech
 from shared.events import ChatRetracted, Mood, SpeechFinished, Token, TurnState
 
@@ -55,7 +56,7 @@ def test_the_first_chunk_is_spoken_while_the_rest_is_drawn() -> None:
     talk.generate("Oh, hello there you,", " my", end=None)
     assert [speak.text for speak in talk.all(Speak)] == ["Oh, hello there you,"]
     assert talk.last(TurnState).tokens_per_s == 0, "pieces that arrive together tell no rate"
-    assert len(talk.all(Mood)) == 1
+    assert [mood.mood for mood in talk.all(Mood)] == [Feeling("hi").of("Oh, hello there you,")]
 
 
 def test_messages_are_answered_in_order_one_at_a_time() -> None:
