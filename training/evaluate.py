@@ -226,9 +226,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, ModelError, TrainingError) as error:
         print(error, file=sys.stderr)
         return 2
-    asked.out.mkdir(parents=True, exist_ok=True)
-    rows = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in said)
-    (asked.out / "replies.jsonl").write_text(rows, encoding="utf-8")
+    if said:
+        asked.out.mkdir(parents=True, exist_ok=True)
+        rows = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in said)
+        (asked.out / "replies.jsonl").write_text(rows, encoding="utf-8")
     print(show(columns))
     return 0
 

@@ -174,6 +174,11 @@ def _write_all(
     work: Iterator[tuple[Place, Piece, Any]],
     screen: Display,
 ) -> None:
+    def enough() -> bool:
+        return 0 < arguments.limit <= sum(done.tokens.values())
+
+    if enough():  # killed when all was written, but for the manifest
+        return
     committed, released = time.monotonic(), done.file
     began: tuple[float, int] | None = None
     for (file, number), piece, result in work:
@@ -198,7 +203,7 @@ def _write_all(
         began = began or (now, tokens)
         rate = (tokens - began[1]) / max(now - began[0], 1e-9)
         screen.step(done.source_bytes // 1_000_000, f"{tokens / 1e6:,.1f}M tokens · {rate:,.0f} tokens/s")
-        if arguments.limit and tokens >= arguments.limit:
+        if enough():
             break
 
 

@@ -124,8 +124,9 @@ def _texts(source: Source, arguments: Arguments) -> Iterator[str]:
                 if isinstance(text, Bad):
                     raise TrainingError(f"{text.reason}: mend it or take it away.")
                 # What JSON may hold and UTF-8 may not.
-                yield text.encode("utf-8", "replace").decode("utf-8")
-                room -= len(text)
+                data = text.encode("utf-8", "replace")
+                yield data.decode("utf-8")
+                room -= len(data)
                 if room <= 0:
                     return
         source.release(file)

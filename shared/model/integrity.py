@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from shared.model.presets import cache_dir
@@ -50,16 +50,19 @@ def write_stamp(path: Path, sha256: str) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a small file that is the old one or the new one, whoever reads it whenever. Raises OSError."""
+    """Write a small file that is the old one or the new one, whoever reads it whenever. Raises OSError.
+
+    Who may read it is up to the umask, as with any file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    part = path.with_name(f"tmp{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with part.open("x", encoding="utf-8") as file:
             file.write(text)
-        os.replace(name, path)
+        os.replace(part, path)
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            part.unlink()
         raise
 
 

@@ -136,3 +136,6 @@ def test_replies_are_kept_for_reading(
         json.loads(line) for line in (tmp_path / "replies.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     assert [row["message"] for row in rows] == [case.line.text for case in cases]
+    # Reading makes no replies, and leaves those that are there.
+    assert main(["--reading", "--only", "prompt", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "replies.jsonl").read_text(encoding="utf-8").count("\n") == len(cases)

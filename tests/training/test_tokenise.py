@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import resource
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -158,6 +160,34 @@ def test_a_limit_ends_early_and_at_the_same_place_each_time(tmp_path: Path) -> N
         assert run(source, tmp_path / out, tmp_path, "--validation", "0.5", "--limit", "20_000") == 0
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert 20_000 <= sum(read_manifest(tmp_path / "one").tokens.values()) < 40_000
+
+
+def test_killed_behind_the_limit_it_writes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    source = tmp_path / "books"
+    source.mkdir()
+    for i in range(6):
+        write_jsonl(source / f"{i}.jsonl", texts(50, seed=i))
+    flags = ("--validation", "0.5", "--limit", "20_000")
+    assert run(source, tmp_path / "whole", tmp_path, *flags) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(tokenise, "COMMIT_EVERY_S", 0.0)
+        patch.setattr(tokenise.manifest, "write_manifest", killed)
+        assert run(source, tmp_path / "out", tmp_path, *flags) == 130
+    assert run(source, tmp_path / "out", tmp_path, *flags) == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no modes there")
+def test_all_files_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        folder = make_shards(tmp_path, texts(9))
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o640}
 
 
 @pytest.mark.parametrize("text", [" " * 300_000, "\n" * 300_000, "a b" * 100_000, "x" * SLICE_CHARS + " y"])

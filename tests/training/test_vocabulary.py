@@ -78,6 +78,16 @@ def test_shards_are_made_by_it_and_carry_it(tmp_path: Path, both: tuple[Tokenize
     assert tokenizer.encode(PROSE[0]) == read_ranks(out).encode(PROSE[0])
 
 
+def test_the_limit_counts_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Half a million characters are a whole megabyte of this text: what stands behind is not read."""
+    long = " ".join(chr(0x400 + i % 500) * 9 for i in range(53_000))
+    assert len(long) < 1_000_000 < len(long.encode()) < 1_100_000
+    source = write_jsonl(tmp_path / "a.jsonl", [long])
+    source.write_text(source.read_text(encoding="utf-8") + "no json\n", encoding="utf-8")
+    flags = ["--size", "300", "--out", str(tmp_path / "v.tiktoken"), "--limit-mb", "1"]
+    assert vocabulary.main(["--source", str(source), *flags]) == 0, capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
