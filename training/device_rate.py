@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -31,7 +32,7 @@ PEAK_FLOPS = {
     "MI250X": 383e12,
 }
 """Dense bfloat16 operations a second with float32 sums, by the makers' data sheets; the first name that the
-card's holds counts."""
+card's holds as a word of its own counts."""
 SIDE = 1024
 """Of the matrices whose product measures a device that is not in the table."""
 
@@ -58,7 +59,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
 
 def card_peak(name: str) -> float:
     """By the name that the driver gives, 0 if it is not in the table."""
-    return next((rate for card, rate in PEAK_FLOPS.items() if card in name), 0.0)
+    return next((rate for card, rate in PEAK_FLOPS.items() if re.search(rf"\b{card}\b", name)), 0.0)
 
 
 def measured_flops(

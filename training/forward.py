@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.model.gpt import GPT, Step
@@ -16,9 +17,12 @@ class DocumentStep(Step):
     `segments` (B, T) numbers the documents of each row.
     """
 
-    __slots__ = ()
+    __slots__ = ("repeats",)
 
     def __init__(self, rotary: RotaryEmbedding, segments: Tensor) -> None:
+        # There the kernels that share key heads are flash, which takes no mask, and the plain one, which
+        # would keep (B, n_head, T, T) of every layer.
+        self.repeats = segments.device.type == "cuda"
         self.cache, self.rows = None, ()
         at = torch.arange(segments.shape[1], device=segments.device)
         begins = torch.ones_like(segments, dtype=torch.bool)
@@ -26,6 +30,13 @@ class DocumentStep(Step):
         positions = at - (at * begins).cummax(1).values
         self.cos, self.sin = rotary.cos[positions][:, None], rotary.sin[positions][:, None]
         self.mask = (segments[:, None, :, None] == segments[:, None, None, :]).tril()
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """As `Step.attend`; on a card each key head is repeated for its query heads."""
+        if not self.repeats:
+            return super().attend(q, k, v)
+        k, v = (one.repeat_interleave(q.shape[1] // one.shape[1], 1) for one in (k, v))
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask)
 
 
 def head_inputs(

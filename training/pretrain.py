@@ -1,4 +1,4 @@
-"""Train Akane's GPT from nothing, on shards of tokens that `python -m training.shards` made.
+"""Train Akane's GPT from nothing, on shards of tokens that `python -m training.tokenise` made.
 
 python -m training.pretrain --preset nano --data shards
 torchrun --nproc-per-node 8 -m training.pretrain --preset akane-124m --data shards
@@ -91,6 +91,8 @@ class Arguments(LoopArguments):
     tensorboard: bool = Field(False, description="write TensorBoard's files into --out")
 
 
+AHEAD = 4
+"""Passes that are read while a step goes on, beside those of the next step."""
 FREE = {"data", "out", "resume", "samples", "openings", "device", "threads", "batch", "keep", "keep_every"}
 FREE |= {"parallel", "compile", "checkpointing", "bus", "tensorboard"}
 """What may change when a run is taken up again; of the data its hash counts, not its place."""
@@ -168,15 +170,14 @@ def pretrain(arguments: Arguments, world: World) -> int:
         return [moved(batch, device) for batch in batches], n_learned, arguments.step_tokens
 
     widths = torch.tensor([len(tokenizer.token_bytes(number)) for number in range(config.vocab_size)])
-    n_judged = max(1, min(arguments.evaluate_tokens // pass_tokens, heldout.steps))
+    n_judged = max(1, min(arguments.evaluate_tokens // arguments.context, heldout.rows))
 
     @torch.no_grad()
     def evaluate() -> dict[str, float]:
         """Nats a token; and bits a byte of the text that those tokens are, ends of documents included."""
         module.eval()
         sums = torch.zeros(3, dtype=torch.float64)
-        for number in range(n_judged):
-            batch = heldout.batch_at(number)
+        for batch in heldout.first(n_judged):
             targets = batch[1][batch[1] >= 0]
             loss = float(module(*moved(batch, device)))
             sums += torch.tensor([loss, len(targets), int(widths[targets].sum())], dtype=torch.float64)
@@ -237,7 +238,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
     with ExitStack() as stack:
         screen = stack.enter_context(display(arguments.steps, world.leads))
         state = resume(run)
-        stream = stack.enter_context(closing(prefetch(learned, state.step * passes)))
+        stream = stack.enter_context(closing(prefetch(learned, state.step * passes, passes + AHEAD)))
         logs = _logs(arguments, state, stack) if world.leads else []
         screen.say(
             f"{config.parameter_count:,} parameters learn {manifest.tokens['train']:,} tokens of "

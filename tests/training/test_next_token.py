@@ -13,7 +13,7 @@ from shared.model.gpt import GPT
 from training.checkpoints import Rule
 from training.device_rate import card_peak, flops_per_token, measured_flops
 from training.errors import TrainingError
-from training.forward import NextToken
+from training.forward import DocumentStep, NextToken
 from training.loop import RECENT, trouble
 from training.memory import require_memory, step_needs
 from training.optimiser import scheduled_rate
@@ -27,6 +27,8 @@ CONFIG = GPTConfig(
     n_embd=16,
     token_limit=None,
 )
+SHAPES = ((2, 4, 24, 8), (2, 2, 24, 8), (2, 2, 24, 8))
+"""Of queries, keys and values of two rows."""
 
 
 def model_and_tokens() -> tuple[GPT, torch.Tensor]:
@@ -65,16 +67,60 @@ def test_documents_of_a_row_do_not_see_each_other() -> None:
     assert float(together) != pytest.approx(float(apart(inputs, targets)), rel=1e-3)
 
 
+def test_repeated_key_heads_as_cards_need_them_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: list[int] = []
+    attention = F.scaled_dot_product_attention
+
+    def seen(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, **options: object) -> torch.Tensor:
+        heads.append(k.shape[1])
+        return attention(q, k, v, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", seen)
+    model, _ = model_and_tokens()
+    step = DocumentStep(model.rotary, torch.tensor([[0] * 10 + [1] * 14] * 2, dtype=torch.int32))
+    assert not step.repeats
+    shared, repeated = (
+        [
+            torch.randn(shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
+            for shape in SHAPES
+        ]
+        for _ in range(2)
+    )
+    one = step.attend(*shared)
+    step.repeats = True
+    other = step.attend(*repeated)
+    assert heads == [2, 4]
+    torch.testing.assert_close(one, other)
+    for out in (one, other):
+        out.square().sum().backward()
+    for left, right in zip(shared, repeated, strict=True):
+        torch.testing.assert_close(left.grad, right.grad)
+
+
 def test_a_tokens_cost_is_six_a_weight_and_attention() -> None:
     config = GPTConfig()
     # 12 blocks of 768 x (2 x 768 + 2 x 384 + 3 x 2,048), a head of 50,304 x 768, 1,024 tokens of attention.
     weights = 12 * 768 * 8448 + 50304 * 768
     assert flops_per_token(config, 1024) == 6 * weights + 12 * 12 * 768 * 1024
-    assert card_peak("NVIDIA H100 80GB HBM3") == 989e12
-    assert card_peak("NVIDIA H100 PCIe") == 756e12
-    assert card_peak("Voodoo 2") == 0.0
     ticks = iter(range(100))
     assert measured_flops(torch.device("cpu"), torch.float32, lambda: float(next(ticks))) == 4 * 1024**3
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA A10G", 70e12),
+        ("NVIDIA A40", 150e12),
+        ("NVIDIA RTX A4000", 0.0),
+        ("NVIDIA RTX A1000", 0.0),
+        ("Voodoo 2", 0.0),
+    ],
+)
+def test_a_card_is_known_by_a_word_of_its_name(name: str, peak: float) -> None:
+    assert card_peak(name) == peak
 
 
 def test_what_does_not_fit_says_what_would() -> None:

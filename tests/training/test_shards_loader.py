@@ -115,7 +115,20 @@ def test_validation_is_read_in_order_whatever_the_seed(folder: Path) -> None:
     inputs = torch.cat([data.batch_at(step)[0] for step in range(3)])
     assert torch.equal(inputs.flatten(), torch.from_numpy(stream[: 12 * CONTEXT]))
     assert torch.equal(inputs, torch.cat([other.batch_at(step)[0] for step in range(3)]))
-    assert data.steps == data.rows // 4
+
+
+@pytest.mark.parametrize(("batch", "ranks"), [(1, 1), (4, 1), (3, 2), (8, 3)])
+def test_the_first_rows_are_the_same_whatever_batch_and_ranks_are(
+    folder: Path, batch: int, ranks: int
+) -> None:
+    wanted = loader(folder, "validation", batch=7).batch_at(0)
+    parts = [list(loader(folder, "validation", batch, rank=r, world=ranks).first(7)) for r in range(ranks)]
+    assert len({len(part) for part in parts}) == 1, "a rank would wait for another"
+    found = [one for turn in zip(*parts, strict=True) for one in turn]
+    inputs, targets = (torch.cat([one[i] for one in found]) for i in (0, 1))  # type: ignore[misc]
+    assert torch.equal(inputs[:7], wanted[0])
+    assert torch.equal(targets[:7], wanted[1])
+    assert (targets[7:] == NOTHING).all()
 
 
 def test_bits_per_byte_can_be_had_from_the_manifest(folder: Path) -> None:

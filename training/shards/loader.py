@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,11 +67,6 @@ class TokenLoader:
                 f"{' or a larger --validation' if split == 'validation' else ''}."
             )
 
-    @property
-    def steps(self) -> int:
-        """Whole steps of one epoch, at least 1."""
-        return max(1, self.rows // (self.batch * self.world))
-
     def batch_at(self, step: int) -> Batch:
         """The batch of a step, the first being 0; the same whenever and wherever it is asked for."""
         first = (step * self.world + self.rank) * self.batch
@@ -83,6 +79,16 @@ class TokenLoader:
         segments = (np.cumsum(ends, axis=1) - ends).astype(np.int32)
         targets = np.where(ends, NOTHING, targets)
         return torch.from_numpy(inputs.copy()), torch.from_numpy(targets), torch.from_numpy(segments)
+
+    def first(self, n_rows: int) -> Iterator[Batch]:
+        """Batches with the first rows, each once among all ranks, whatever batch and number of ranks are.
+
+        Every rank has equally many batches, of one shape: in rows that are too many no target is learned.
+        """
+        for step in range(math.ceil(n_rows / (self.batch * self.world))):
+            inputs, targets, segments = self.batch_at(step)
+            targets[max(0, n_rows - (step * self.world + self.rank) * self.batch) :] = NOTHING
+            yield inputs, targets, segments
 
     def _places(self, first: int) -> Iterator[tuple[int, int]]:
         """Shard and first token of this rank's rows."""

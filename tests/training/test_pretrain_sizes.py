@@ -1,0 +1,46 @@
+"""What does not depend on how a run is divided, and what the presets are: pre-training's sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from pretrain_helpers import command, make_data, rows
+
+from shared.model.config import GPTConfig
+from training import pretrain as program
+from training.arguments import PRESETS, parse
+from training.shards.manifest import read_manifest
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("data") / "sentences")
+
+
+def run(*arguments: str) -> int:
+    threads = torch.get_num_threads()
+    try:
+        return program.main(arguments)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_the_same_held_out_rows_are_judged_with_any_batch(tmp_path: Path, data: Path) -> None:
+    """Seven rows of 32, which neither batch divides."""
+    found = []
+    for batch in ("1", "2", "4"):
+        out = tmp_path / batch
+        more = ("--steps", "1", "--evaluate-tokens", "250", "--batch", batch)
+        assert run(*command(data, out, *more)) == 0
+        found.append(float(rows(out)[-1]["bits_per_byte"]))
+    assert found[0] == pytest.approx(found[1], abs=2e-5)
+    assert found[0] == pytest.approx(found[2], abs=2e-5)
+
+
+def test_akane_124m_is_the_default_config(data: Path) -> None:
+    asked = parse(program.Arguments, "x", "", ["--preset", "akane-124m", "--data", "d"], PRESETS / "pretrain")
+    gpt2s = replace(read_manifest(data), vocab_size=50257)
+    assert program.model_config(asked, gpt2s) == GPTConfig()
