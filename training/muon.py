@@ -91,7 +91,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _slices(members: list[nn.Parameter], ranks: int) -> Iterator[list[nn.Parameter]]:
-    """So many at once as memory allows, on each rank the same, and no rank idle where there is work for it."""
+    """So many at once as memory allows: the same on each rank, and work for all of them."""
     most = SLICE_BYTES if members[0].device.type == "cpu" else SLICE_BYTES_ON_CARDS
     count = ranks * max(1, most // (4 * members[0].numel()))
     for start in range(0, len(members), count):
