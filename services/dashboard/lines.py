@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from datetime import timedelta
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.text import Text
 from services.dashboard.health import ProcessRow
 from services.dashboard.state import DashboardState, Exchange
 from services.dashboard.words import ending_note, parameters, printable, short_dtype
+from shared.events import TrainStep
 from shared.sanitize import clean_name
 
 INK, DIM, FAINT = "#ece4df", "#93867f", "#5e5350"
@@ -186,10 +188,7 @@ def _figures(state: DashboardState, width: int) -> list[Text]:
     rows.append(_pair("first sound", f"{sound:,.0f} ms" if sound else "–"))
     rows.append(_pair("total", f"{stats.tokens_total:,}" if stats else "–"))
     if state.training:
-        run = state.training
-        row = _pair("training", f"loss {run.loss:.3f} · {run.step:,} of {run.steps:,} · {printable(run.run)}")
-        row.truncate(width, overflow="ellipsis")
-        rows.append(row)
+        rows += _training(state.training, width)
     rows.append(_pair("queue", str(max(state.queued, len(state.waiting)))))
     if stats and stats.kv_capacity:
         share = min(1.0, stats.kv_used / stats.kv_capacity)
@@ -199,6 +198,20 @@ def _figures(state: DashboardState, width: int) -> list[Text]:
         bar.append("━" * full, Style(color=MADDER if share < 0.9 else WARN))
         rows.append(bar.append("━" * (cells - full), Style(color=FAINT)))
     return rows
+
+
+def _training(run: TrainStep, width: int) -> list[Text]:
+    """How far a run is and what it says of itself, then how fast it goes."""
+    done = _pair("training", f"loss {run.loss:.3f} · {run.step:,} of {run.steps:,} · {printable(run.run)}")
+    facts = [f"{run.tokens_per_s:,.0f} tokens/s"]
+    if run.left_s > 0:
+        facts.append(f"{timedelta(seconds=round(run.left_s))} left")
+    if run.bits_per_byte is not None:
+        facts.append(f"{run.bits_per_byte:.2f} bits a byte")
+    lines = [done, Text(f"{'':<12}{' · '.join(facts)}", Style(color=DIM))]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return lines
 
 
 def _health(rows: list[ProcessRow], width: int) -> list[Text]:

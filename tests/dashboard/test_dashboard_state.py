@@ -211,7 +211,7 @@ def test_whoever_comes_late_ends_with_the_same_chat(items: list[Message], data: 
     assert (late.epoch, late.phase, late.live) == (from_start.epoch, from_start.phase, None)
 
 
-def test_a_training_run_is_one_line_until_it_is_gone() -> None:
+def test_a_training_run_is_two_lines_until_it_is_gone() -> None:
     step = TrainStep(
         run="nano", step=12, steps=1200, loss=3.25, rate=0.01, gradient_norm=1.0, tokens=9, tokens_per_s=1.0
     )
@@ -220,6 +220,12 @@ def test_a_training_run_is_one_line_until_it_is_gone() -> None:
     assert [line for line in lines if line.startswith("training")] == [
         "training    loss 3.250 · 12 of 1,200 · nano"
     ]
+    assert "            1 tokens/s" in lines
+    told = step.model_copy(update={"tokens_per_s": 5120.4, "left_s": 3725.2, "bits_per_byte": 1.716})
+    shown = panel(replay_all([message(told)]), 60).plain.splitlines()
+    assert "            5,120 tokens/s · 1:02:05 left · 1.72 bits a byte" in shown
+    narrow = panel(replay_all([message(told)]), 30).plain.splitlines()
+    assert "            5,120 tokens/s · …" in narrow
     assert all(len(line) <= 30 for line in panel(state, 30).plain.splitlines() if line.startswith("training"))
     gone = replay_all([SourceLost("training", "0" * 12 + "-ffffffff")], state)
     assert "training" not in panel(gone, 48).plain
