@@ -52,6 +52,7 @@ def mean_gradients(module: nn.Module, world: World, batches: Sequence[Batch], n_
             loss = module(*batch) * (world.size / n_learned)
             loss.backward()
         total = total + loss.detach()
+        del loss  # with it goes the head's gradient, before the next pass makes its own
     return world.total(float(total)) / world.size
 
 

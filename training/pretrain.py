@@ -45,7 +45,7 @@ from training.running import (
     require_free,
 )
 from training.shards.loader import Batch, TokenLoader, prefetch
-from training.shards.manifest import MANIFEST_FILE, Manifest, Split, load_tokenizer, read_manifest
+from training.shards.manifest import MANIFEST_FILE, Split, load_tokenizer, read_manifest
 
 VOCABULARY_MULTIPLE = 128
 """Rows of embedding and head are filled up to it: 50,257 tokens become 50,304, which cards multiply best."""
@@ -118,7 +118,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
     manifest = read_manifest(data)
     tokenizer = load_tokenizer(data, manifest)
     described = describe_tokenizer(tokenizer)
-    config = model_config(arguments, manifest)
+    config = model_config(arguments, manifest.vocab_size)
     pass_tokens = arguments.batch * arguments.context * world.size
     passes, rest = divmod(arguments.step_tokens, pass_tokens)
     if rest or not passes:
@@ -129,10 +129,19 @@ def pretrain(arguments: Arguments, world: World) -> int:
     autocast = prepare(arguments, world)
     device = torch.device(world.device)
     muon = arguments.optimiser == "muon"
-    needs = step_needs(config, arguments.context, muon, autocast, arguments.checkpointing, device.type)
+    needs = step_needs(
+        config,
+        arguments.context,
+        muon,
+        autocast,
+        arguments.checkpointing,
+        device.type,
+        passes=passes,
+        documents=arguments.documents,
+        shares=world.size if arguments.parallel == "fsdp" else 1,
+    )
     sharing = 1 if device.type == "cuda" else world.size
-    if world.size == 1 or arguments.parallel == "ddp":
-        require_memory(needs, arguments.batch, free_bytes(device), sharing)
+    require_memory(needs, arguments.batch, free_bytes(device), sharing)
 
     torch.manual_seed(arguments.seed)
     model = GPT(config).to(device)
@@ -256,15 +265,15 @@ def pretrain(arguments: Arguments, world: World) -> int:
     return 0
 
 
-def model_config(arguments: Arguments, manifest: Manifest) -> GPTConfig:
-    """The model's shape, its vocabulary that of the data. Raises TrainingError."""
+def model_config(arguments: Arguments, vocab_size: int) -> GPTConfig:
+    """The model's shape, its vocabulary that of the data, filled up. Raises TrainingError."""
     shape = ("n_layer", "n_head", "n_kv_head", "n_embd", "qk_norm", "tied_head")
     try:
         return GPTConfig(
             **{name: getattr(arguments, name) for name in shape},
             block_size=arguments.context,
-            vocab_size=VOCABULARY_MULTIPLE * math.ceil(manifest.vocab_size / VOCABULARY_MULTIPLE),
-            token_limit=manifest.vocab_size,
+            vocab_size=VOCABULARY_MULTIPLE * math.ceil(vocab_size / VOCABULARY_MULTIPLE),
+            token_limit=vocab_size,
         )
     except ValueError as error:
         raise TrainingError(f"This is no model: {str(error).removeprefix('model config: ')}.") from None

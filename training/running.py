@@ -79,7 +79,10 @@ def guarded(
     def within_memory() -> int:
         try:
             return job()
-        except torch.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            # On a CPU it is an error like any other.
+            if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+                raise
             print(f"The device has too little memory: {smaller}.", file=sys.stderr)
             return 1
 

@@ -12,10 +12,8 @@ from shared.model.config import GPTConfig
 from shared.model.gpt import GPT
 from training.checkpoints import Rule
 from training.device_rate import card_peak, flops_per_token, measured_flops
-from training.errors import TrainingError
 from training.forward import DocumentStep, NextToken
 from training.loop import RECENT, trouble
-from training.memory import require_memory, step_needs
 from training.optimiser import scheduled_rate
 
 CONFIG = GPTConfig(
@@ -121,21 +119,6 @@ def test_a_tokens_cost_is_six_a_weight_and_attention() -> None:
 )
 def test_a_card_is_known_by_a_word_of_its_name(name: str, peak: float) -> None:
     assert card_peak(name) == peak
-
-
-def test_what_does_not_fit_says_what_would() -> None:
-    needs = step_needs(GPTConfig(), 1024, True, True, False, "cpu")
-    assert needs.total(4) - needs.total(3) == needs.row
-    require_memory(needs, 4, needs.total(4), 1)
-    with pytest.raises(TrainingError, match=r"^A pass of 4 rows takes about .* --batch 3 fits\.$"):
-        require_memory(needs, 4, needs.total(4) - 1, 1)
-    with pytest.raises(TrainingError, match="--batch 1 fits"):
-        require_memory(needs, 4, 2 * needs.total(1), 2)
-    with pytest.raises(TrainingError, match="take a smaller model"):
-        require_memory(needs, 1, needs.fixed, 1)
-    less = step_needs(GPTConfig(), 1024, True, True, True, "cpu")
-    assert less.row < needs.row / 3
-    assert step_needs(GPTConfig(), 1024, False, True, False, "cpu").fixed > needs.fixed
 
 
 def test_trouble_is_no_number_or_a_leap() -> None:

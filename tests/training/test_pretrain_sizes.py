@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from pretrain_helpers import command, make_data, rows
 from shared.model.config import GPTConfig
 from training import pretrain as program
 from training.arguments import PRESETS, parse
-from training.shards.manifest import read_manifest
+from training.distributed import World
+from training.errors import TrainingError
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,15 @@ def test_the_same_held_out_rows_are_judged_with_any_batch(tmp_path: Path, data: 
     assert found[0] == pytest.approx(found[2], abs=2e-5)
 
 
-def test_akane_124m_is_the_default_config(data: Path) -> None:
+def test_akane_124m_is_the_default_config() -> None:
     asked = parse(program.Arguments, "x", "", ["--preset", "akane-124m", "--data", "d"], PRESETS / "pretrain")
-    gpt2s = replace(read_manifest(data), vocab_size=50257)
-    assert program.model_config(asked, gpt2s) == GPTConfig()
+    assert program.model_config(asked, 50257) == GPTConfig()
+
+
+def test_what_each_rank_of_fsdp_takes_is_looked_at_too(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "free_bytes", lambda _: 100_000_000)
+    given = command(data, tmp_path, "--batch", "1", "--parallel", "fsdp")
+    with pytest.raises(TrainingError, match="take a smaller model"):
+        program.pretrain(parse(program.Arguments, "x", "", given, PRESETS), World(0, 2, "cpu"))
