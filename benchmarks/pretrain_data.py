@@ -1,11 +1,7 @@
-"""The data side of pre-training: tokens a minute and core, and how far the loader is ahead of a step.
-
-`python -m benchmarks.pretrain_data --nano 5000 --large 300` takes the steps' own rates, in tokens/s.
-"""
+"""The data side of pre-training: tokens a minute and core, and how far the loader is ahead of a step."""
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,10 +11,14 @@ from pathlib import Path
 import torch
 
 from benchmarks.figures import Figure
+from benchmarks.pretrain import Worker
+from benchmarks.pretrain_worker import preset
+from shared.model.device import pick_device, pick_dtype
 from shared.model.errors import ModelError
 from shared.model.progress import plain_progress
 from shared.model.tokenizer import Tokenizer
 from training import tokenise
+from training.pretrain import AHEAD
 from training.shards.documents import pieces_of
 from training.shards.loader import TokenLoader, prefetch
 from training.shards.ranks import end_of_text, find_tokenizer
@@ -28,28 +28,42 @@ from training.shards.tokenising import tokenise as tokenise_piece
 
 PIECES = 4
 """Of about a megabyte each that are timed, of which the best counts."""
-NANO_TOKENS_PER_S, LARGE_TOKENS_PER_S = 5000.0, 300.0
-"""What a step of the presets `nano` and `akane-124m` takes in on two CPU cores."""
-SHAPES = {"nano": (16, 256), "akane-124m": (4, 1024)}
+MEASURED_ROWS = 4
+"""Of a pass whose rate is measured: the preset's own, as far as two cores have the time for them."""
 STEPS = 200
-STEP_S, WATCHED_STEPS = 0.01, 100
+STEP_S, WATCHED_STEPS = 0.01, 50
 
 
-def run(nano: float = NANO_TOKENS_PER_S, large: float = LARGE_TOKENS_PER_S) -> Iterator[Figure]:
+def run() -> Iterator[Figure]:
     """Figures of this machine; the text is fetched once."""
+    rates = {name: _step_rate(name) for name in ("nano", "akane-124m")}
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory(prefix="akane-data-") as name:
-        scratch = Path(name)
+    with tempfile.TemporaryDirectory(prefix="akane-data-") as folder:
+        scratch = Path(folder)
         chosen, tokenizer = _tokenizer()
         yield _tokenising(scratch, chosen, tokenizer)
         out = scratch / "shards"
         flags = ["--limit", "1_000_000", "--processes", "1", "--tokenizer", chosen]
         if tokenise.main(["--source", CHITCHAT, "--out", str(out), *flags]):
             raise SystemExit("The text could not be tokenised.")
-        for preset, rate in (("nano", nano), ("akane-124m", large)):
-            loader = TokenLoader(out, "train", *SHAPES[preset])
-            yield _loading(preset, loader, rate)
-        yield _waiting(TokenLoader(out, "train", *SHAPES["nano"]))
+        for name, rate in rates.items():
+            asked, _ = preset(name)
+            yield _loading(name, TokenLoader(out, "train", asked.batch, asked.context), rate)
+        asked, _ = preset("nano")
+        loader = TokenLoader(out, "train", asked.batch, asked.context)
+        yield _waiting(loader, asked.step_tokens // (asked.batch * asked.context))
+
+
+def _step_rate(name: str) -> float:
+    """Tokens a second of a preset's own step, the second of two."""
+    asked, _ = preset(name)
+    dtype = "bfloat16" if pick_dtype(pick_device()) == torch.bfloat16 else "float32"
+    rows = min(asked.batch, MEASURED_ROWS)
+    worker = Worker(asked.optimiser, dtype, rows, asked.context, name)
+    try:
+        return rows * asked.context / [worker.seconds() for _ in range(2)][1]
+    finally:
+        worker.close()
 
 
 def _tokenizer() -> tuple[str, Tokenizer]:
@@ -78,41 +92,41 @@ def _tokenising(scratch: Path, chosen: str, tokenizer: Tokenizer) -> Figure:
     )
 
 
-def _loading(preset: str, loader: TokenLoader, step_rate: float) -> Figure:
+def _loading(name: str, loader: TokenLoader, step_rate: float) -> Figure:
     loader.batch_at(0)
     began = time.perf_counter()
     for step in range(STEPS):
         loader.batch_at(step)
     rate = STEPS * loader.batch * loader.context / (time.perf_counter() - began)
-    return Figure(
-        f"pretrain_data.loader ({preset})", rate, "tokens/s", "step", step_rate, "ratio at least 20"
-    )
+    return Figure(f"pretrain_data.loader ({name})", rate, "tokens/s", "step", step_rate, "ratio at least 20")
 
 
-def _waiting(loader: TokenLoader) -> Figure:
-    """Of a loop whose steps take `STEP_S`, far faster ones than here, the share that it waits for data."""
+def _waiting(loader: TokenLoader, passes: int) -> Figure:
+    """Of a loop whose passes take `STEP_S`, far faster ones than here, the share that it waits for data."""
     a = torch.randn(256, 256)
     waited = worked = 0.0
-    with closing(prefetch(loader, 0)) as batches:
+    with closing(prefetch(loader, 0, passes + AHEAD)) as batches:
         next(batches)
         for _ in range(WATCHED_STEPS):
             began = time.perf_counter()
-            while (done := time.perf_counter()) - began < STEP_S:
+            while (done := time.perf_counter()) - began < STEP_S * passes:
                 a = torch.tanh(a @ a)
-            next(batches)
+            for _ in range(passes):
+                next(batches)
             worked += done - began
             waited += time.perf_counter() - done
-    share = 100 * waited / (waited + worked)
-    return Figure("pretrain_data.waiting", share, "%", target="at most 1 at 400,000 tokens/s")
+    tokens_per_s = loader.batch * loader.context / STEP_S
+    return Figure(
+        "pretrain_data.waiting",
+        100 * waited / (waited + worked),
+        "%",
+        target=f"at most 1 at {tokens_per_s:,.0f} tokens/s",
+    )
 
 
 def main() -> None:
     """Prints a line a figure."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pretrain_data", description=__doc__)
-    parser.add_argument("--nano", type=float, default=NANO_TOKENS_PER_S, help="tokens/s of its step")
-    parser.add_argument("--large", type=float, default=LARGE_TOKENS_PER_S, help="of akane-124m's")
-    arguments = parser.parse_args()
-    for figure in run(arguments.nano, arguments.large):
+    for figure in run():
         print(figure.line(), flush=True)
 
 

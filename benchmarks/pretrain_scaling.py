@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shared.config import ROOT
-from shared.model.config import GPTConfig
+from training.arguments import parse
 from training.device_rate import flops_per_token
+from training.pretrain import Arguments, model_config
 from training.shards.manifest import read_manifest
 
 SIZES = ((2, 128), (4, 192), (6, 256))
@@ -58,20 +59,11 @@ def measured(data: Path, tokens: int, rates: dict[str, str]) -> list[Point]:
     points = []
     for recipe, flags in RECIPES.items():
         for layers, width in SIZES:
-            heads = width // HEAD_SIZE
-            config = GPTConfig(
-                n_layer=layers,
-                n_head=heads,
-                n_kv_head=heads // 2,
-                n_embd=width,
-                block_size=CONTEXT,
-                vocab_size=vocabulary,
-                token_limit=None,
-            )
             shape = [
-                f"--{name.replace('_', '-')}={getattr(config, name)}"
-                for name in ("n_layer", "n_head", "n_kv_head", "n_embd")
-            ]
+                "--n-layer", str(layers), "--n-embd", str(width), "--n-head", str(width // HEAD_SIZE),
+                "--n-kv-head", str(width // HEAD_SIZE // 2), "--context", str(CONTEXT),
+            ]  # fmt: skip
+            config = model_config(parse(Arguments, "", "", ["--data", str(data), *shape], None), vocabulary)
             with tempfile.TemporaryDirectory(prefix="akane-scaling-") as out:
                 _train(data, Path(out), tokens, rates[recipe], shape, flags)
                 with (Path(out) / "log.csv").open(encoding="utf-8", newline="") as file:
@@ -91,7 +83,7 @@ def measured(data: Path, tokens: int, rates: dict[str, str]) -> list[Point]:
 def _train(data: Path, out: Path, tokens: int, rate: str, shape: list[str], flags: Sequence[str]) -> None:
     steps = tokens // STEP_TOKENS
     arguments = {
-        "--data": data, "--out": out, "--context": CONTEXT, "--batch": 8, "--step-tokens": STEP_TOKENS,
+        "--data": data, "--out": out, "--batch": 8, "--step-tokens": STEP_TOKENS,
         "--steps": steps, "--lr": rate, "--samples": 0, "--save-every": steps, "--evaluate-every": steps,
         "--evaluate-tokens": 131_072,
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """One model that takes a training step for every line it reads: ours, or nanoGPT's of the same size.
 
-python -m benchmarks.pretrain_worker muon|adamw|update|nanogpt float32|bfloat16 ROWS CONTEXT
+python -m benchmarks.pretrain_worker muon|adamw|update|nanogpt float32|bfloat16 ROWS CONTEXT PRESET
 
 `update` is what Muon does between two passes, without them.
 """
@@ -21,17 +21,29 @@ from shared.model.config import GPTConfig
 from shared.model.device import pick_device, set_threads
 from shared.model.gpt import GPT
 from training.allocator import keep_freed_memory
+from training.arguments import PRESETS, parse
 from training.distributed import World
 from training.forward import NextToken
 from training.loop import Run, State, one_step
 from training.muon import muon_and_adamw
 from training.optimiser import make_optimiser
 from training.parallel import mean_gradients
+from training.pretrain import Arguments, model_config
 
 CONFIG = GPTConfig()
+VOCABULARIES = {"nano": 4096}
+"""Tokens of a preset's own vocabulary, as the documentation advises; else GPT-2's."""
 
 
-def ours(rows: int, context: int, autocast: bool, device: torch.device, muon: bool) -> Callable[[], object]:
+def preset(name: str) -> tuple[Arguments, GPTConfig]:
+    """What a run with a preset is asked, and its model."""
+    asked = parse(Arguments, "", "", ["--preset", name], PRESETS / "pretrain")
+    return asked, model_config(asked, VOCABULARIES.get(name, 50257))
+
+
+def ours(
+    rows: int, context: int, autocast: bool, device: torch.device, muon: bool, passes: int = 1
+) -> Callable[[], object]:
     """The step of `training.pretrain`."""
     keep_freed_memory()
     world = World(device=str(device))
@@ -45,7 +57,11 @@ def ours(rows: int, context: int, autocast: bool, device: torch.device, muon: bo
         optimisers=muon_and_adamw(parameters, 0.1, world) if muon else [make_optimiser(parameters, 0.1)],
         steps=1,
         rate_at=lambda _: 1e-4,
-        batches_at=lambda _: ([(*_ids(rows, context, device), None)], rows * context, rows * context),
+        batches_at=lambda _: (
+            [(*_ids(rows, context, device), None) for _ in range(passes)],
+            passes * rows * context,
+            passes * rows * context,
+        ),
         gradients_of=lambda batches, n_learned: mean_gradients(module, world, batches, n_learned),
         evaluate=dict,
         tell=lambda _: None,
@@ -83,7 +99,9 @@ def _ids(rows: int, context: int, device: torch.device) -> tuple[torch.Tensor, t
 
 def main() -> None:
     """Seconds of each step and the peak of this process's memory, a JSON object a line."""
-    who, dtype, rows, context = sys.argv[1:]
+    global CONFIG
+    who, dtype, rows, context, name = sys.argv[1:]
+    CONFIG = preset(name)[1]
     set_threads()
     device = pick_device()
     shape = (int(rows), int(context), dtype == "bfloat16", device)
@@ -98,11 +116,11 @@ def main() -> None:
             torch.cuda.synchronize()
             peak = torch.cuda.max_memory_allocated()
         else:
-            peak = _peak_bytes()
+            peak = peak_bytes()
         print(json.dumps({"seconds": time.perf_counter() - began, "peak_bytes": peak}), flush=True)
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """The most memory that this process has ever held."""
     info = psutil.Process().memory_info()
     if hasattr(info, "peak_wset"):
