@@ -159,11 +159,14 @@ class ApiSettings(Section):
     """Web pages (`https://example.org`) whose scripts may call it, beside those of this machine."""
 
 
+PUPPET_COLOURS = "hair|ribbon|trim|skin|eyes|cloth|collar|accent|gold|shirt"
+
+
 class StageSettings(Section):
     """Her page for OBS, and the bus for browsers; what the pages look like can also stand in their URL."""
 
     host: str = "127.0.0.1"
-    """Where it listens; at anything but loopback every page needs the token."""
+    """Where it listens; other machines always need the token."""
     port: int = Field(default=7780, ge=0, le=65_535)
     """0 takes a free one."""
     token: str = ""
@@ -177,8 +180,10 @@ class StageSettings(Section):
     font: str = "Nunito, 'Segoe UI', system-ui, sans-serif"
     caption_px: int = Field(default=44, ge=8, le=400)
     chat_px: int = Field(default=24, ge=8, le=400)
-    puppet: list[Annotated[str, Field(pattern=r"^[a-z]+=#[0-9a-fA-F]{6}$")]] = []
-    """Colours of the puppet, like `hair=#3355cc`; `configs/stack.toml` says which there are."""
+    puppet: list[
+        Annotated[str, Field(pattern=rf"^({PUPPET_COLOURS})=#([0-9a-fA-F]{{3}}|[0-9a-fA-F]{{6}})$")]
+    ] = []
+    """Colours of the puppet, like `hair=#3355cc` or `hair=#35c`."""
     vrm: str = ""
     """A VRM file (0.x or 1.0) that is shown instead of the puppet; empty: the puppet."""
 

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from services.stage.access import Access, Rules
+from services.stage.access import Access, Rules, refusal_of
 from services.stage.acting import STATUS, Ask, Bad, button, command_of, fields_of
 from services.stage.health import health_of
 from services.stage.hub import OFFERED, Full, Hub, Page, notice
@@ -36,9 +36,13 @@ BAD_REQUEST, TRY_LATER = 1008, 1013
 class Endpoints:
     """What answers the browsers; lives in the event loop's thread. `ask` passes a command to the bus."""
 
-    def __init__(self, hub: Hub, settings: StageSettings, ask: Callable[[Ask], None]) -> None:
+    def __init__(
+        self, hub: Hub, settings: StageSettings, rules: Rules, name: str, ask: Callable[[Ask], None]
+    ) -> None:
         self._hub = hub
         self._settings = settings
+        self._rules = rules
+        self._name = name
         self._ask = ask
 
     def routes(self) -> list[Any]:
@@ -55,15 +59,20 @@ class Endpoints:
             Mount("/page", StaticFiles(directory=PAGE)),
         ]
 
-    async def theme(self, _: Request) -> Response:
-        """GET /theme.json: the settings that say how pages look, and whether there is a model to show."""
+    async def theme(self, request: Request) -> Response:
+        """GET /theme.json: looks, her name, whether there is a model, and why this client may not read the bus.
+
+        A browser tells a page nothing of why its socket was refused.
+        """
         colours = dict(colour.split("=") for colour in self._settings.puppet)
         own = self._settings.model_dump(include=set(THEME))
         try:
             model = "there" if await asyncio.to_thread(model_of, self._settings.vrm) else "none"
         except ModelError:
             model = "faulty"  # why is for the terminal: a path has no place on a stream
-        return JSONResponse({**own, **colours, "model": model})
+        refusal = refusal_of(self._rules, "/bus", request.scope)
+        refused = refusal.sentence if refusal else ""
+        return JSONResponse({**own, **colours, "name": self._name, "model": model, "refused": refused})
 
     async def model(self, _: Request) -> Response:
         """GET /model.vrm: the file of the settings as it is now; no request can name another one."""
@@ -179,7 +188,9 @@ async def _on_bad(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, error.status)
 
 
-def make_app(hub: Hub, settings: StageSettings, rules: Rules, ask: Callable[[Ask], None]) -> ASGIApp:
-    """The ASGI application."""
-    routes = Endpoints(hub, settings, ask).routes()
+def make_app(
+    hub: Hub, settings: StageSettings, rules: Rules, name: str, ask: Callable[[Ask], None]
+) -> ASGIApp:
+    """The ASGI application; `name` is hers."""
+    routes = Endpoints(hub, settings, rules, name, ask).routes()
     return Access(Starlette(routes=routes, exception_handlers={Bad: _on_bad}), rules)

@@ -3,8 +3,9 @@
 const SHOWN = 40;
 
 export class Chat {
-  constructor(host) {
+  constructor(host, name) {
     this.host = host;
+    this.name = name; // hers
     this.clear();
   }
 
@@ -26,7 +27,7 @@ export class Chat {
 
   // Her answer, word by word as it is heard.
   progress(progress) {
-    const row = this.add(`turn/${progress.turn}`, "Akane", "", {});
+    const row = this.add(`turn/${progress.turn}`, this.name, "", {});
     row.element.classList.add("hers");
     row.chunks ??= [];
     row.chunks[progress.chunk] = progress.heard;
@@ -45,7 +46,7 @@ export class Chat {
       this.add(`message/${state.message_id}`, state.author, state.prompt, { channel: state.channel });
     }
     if (state.phase !== "done" || !state.heard) return;
-    const row = this.add(`turn/${state.turn}`, "Akane", "", {});
+    const row = this.add(`turn/${state.turn}`, this.name, "", {});
     row.element.classList.add("hers");
     row.text.textContent = state.heard;
   }

@@ -1,6 +1,7 @@
 // The control page: buttons that command her, her health and her latencies. The token comes with the page's URL.
 
 import { Feed } from "./feed.js";
+import { theme } from "./theme.js";
 
 const MOODS = ["neutral", "happy", "excited", "shy", "sad", "surprised", "annoyed", "thinking"];
 const token = new URLSearchParams(location.search).get("token");
@@ -85,3 +86,4 @@ new Feed(["turn.state", "avatar.mood", "sys."], {
   },
 });
 showMood(mood);
+byId("name").textContent = (await theme()).name;

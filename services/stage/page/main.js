@@ -5,6 +5,7 @@ import { Avatar } from "./avatar.js";
 import { Captions } from "./captions.js";
 import { Chat } from "./chat.js";
 import { Feed } from "./feed.js";
+import { Notice } from "./notice.js";
 import { Status } from "./status.js";
 import { theme } from "./theme.js";
 
@@ -12,9 +13,10 @@ const hidden = (new URLSearchParams(location.search).get("hide") ?? "").split(",
 const place = (name) => (hidden.includes(name) ? null : document.querySelector(`.${name}`));
 
 const look = await theme();
+if (look.refused) new Notice(document.body).keep(look.refused);
 const clock = new AudioClock();
 const captions = place("captions") && new Captions(place("captions"), clock);
-const chat = place("chat") && new Chat(place("chat"));
+const chat = place("chat") && new Chat(place("chat"), look.name);
 const status = place("status") && new Status(place("status"));
 const avatar = place("avatar") && (await Avatar.made(place("avatar"), clock, look));
 
