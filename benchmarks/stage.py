@@ -30,20 +30,7 @@ SERVICES = ("llm", "tts", "director", "input", "launcher")
 
 def run() -> list[Figure]:
     """One stage for all figures."""
-    publish, subscribe, commands, port = (*free_ports(3), free_ports(1)[0].rsplit(":", 1)[1])
-    settings = BusSettings(publish=publish, subscribe=subscribe, commands=commands)
-    places = [f"--set=bus.{key}={value}" for key, value in settings]
-    url = f"http://127.0.0.1:{port}/"
-    with ExitStack() as stack:
-        stack.enter_context(_process("-m", "services.bus", *places))
-        flags = [*places, f"--set=stage.port={port}", "--set=stage.token=benchmark"]
-        stage = stack.enter_context(_process("-m", "services.stage", *flags))
-        buses = {name: stack.enter_context(Bus.open(name, settings=settings, wait_s=30)) for name in SERVICES}
-        watcher = stack.enter_context(Bus.open("watcher", ("sys.health",), settings=settings))
-        for message in watcher.events():
-            if message.source == "stage" and message.payload.phase == "ready":
-                break
-        process = psutil.Process(stage.pid)
+    with running_stage() as (url, process, buses):
         nobody = _cost(process, buses, SECONDS)
         with _pages(url, WHOLE_PAGE, 1, SECONDS + 2):
             one = _cost(process, buses, SECONDS)
@@ -67,6 +54,24 @@ def run() -> list[Figure]:
         Figure("stage.memory_rss", rss_mb, "MB"),
         *frames,
     ]
+
+
+@contextmanager
+def running_stage() -> Iterator[tuple[str, psutil.Process, dict[str, Bus]]]:
+    """A bus and a ready stage: her page's address, the stage's process, a Bus in each service's name."""
+    publish, subscribe, commands, port = (*free_ports(3), free_ports(1)[0].rsplit(":", 1)[1])
+    settings = BusSettings(publish=publish, subscribe=subscribe, commands=commands)
+    places = [f"--set=bus.{key}={value}" for key, value in settings]
+    with ExitStack() as stack:
+        stack.enter_context(_process("-m", "services.bus", *places))
+        flags = [*places, f"--set=stage.port={port}", "--set=stage.token=benchmark"]
+        stage = stack.enter_context(_process("-m", "services.stage", *flags))
+        buses = {name: stack.enter_context(Bus.open(name, settings=settings, wait_s=30)) for name in SERVICES}
+        watcher = stack.enter_context(Bus.open("watcher", ("sys.health",), settings=settings))
+        for message in watcher.events():
+            if message.source == "stage" and message.payload.phase == "ready":
+                break
+        yield f"http://127.0.0.1:{port}/", psutil.Process(stage.pid), buses
 
 
 @contextmanager

@@ -73,7 +73,6 @@ class WebServer:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # a client's address is the socket's: headers may claim any
             timeout_graceful_shutdown=GRACE_S,
         )
         self._server = uvicorn.Server(config)

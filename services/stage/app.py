@@ -60,7 +60,7 @@ class Endpoints:
         ]
 
     async def theme(self, request: Request) -> Response:
-        """GET /theme.json: looks, her name, whether there is a model, and why this client may not read the bus.
+        """GET /theme.json: looks, her name, if there is a model, and why this client may not read the bus.
 
         A browser tells a page nothing of why its socket was refused.
         """
