@@ -104,6 +104,7 @@ const feed = new Feed(
       chat?.turn(state);
       status?.turn(state);
       avatar?.turn(state);
+      captions?.turn(state);
     },
     "sys.processes"(processes) {
       status?.processes(processes);
