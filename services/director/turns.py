@@ -240,7 +240,6 @@ class Turns:
         stage = self.stage
         stage.queued = len(self.queue)
         turn = self.turn = Turn(item, stage.raise_epoch())
-        stage.rest_at = None
         if not item.words:
             drawing.begin(stage, turn)
             return

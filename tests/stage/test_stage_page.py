@@ -405,6 +405,8 @@ def test_the_control_page_says_that_she_is_muted(broker: BusSettings, open_bus: 
             director.publish("turn.state", turn(epoch, "thinking"))
             tab.until(lambda: phase.inner_text() == "thinking")
             assert banner.is_visible()
+            tab.page.reload()
+            tab.until(banner.is_visible)
             if epoch == 11:
                 director.publish("show.muted", Muted(muted=False))
                 tab.until(lambda: not banner.is_visible())
