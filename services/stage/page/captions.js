@@ -23,7 +23,7 @@ export class Captions {
   }
 
   timeline(timeline) {
-    if (timeline.turn !== this.voiced) this.timelines.clear();
+    if (timeline.turn !== this.turn) this.timelines.clear();
     this.voice(timeline.turn);
     this.timelines.set(timeline.chunk, timeline);
   }
@@ -41,14 +41,14 @@ export class Captions {
 
   // This turn is heard: its words come with their sound.
   voice(turn) {
-    this.voiced = turn;
+    this.turn = this.voiced = turn;
     if (this.unheard?.turn !== turn) return;
     clearTimeout(this.waiting);
     this.unheard = null;
   }
 
   // Without a voice the words are shown instead of heard.
-  turn(state) {
+  state(state) {
     if (state.turn === this.voiced) return;
     if (state.phase === "speaking") {
       if (this.unheard?.turn !== state.turn) {
@@ -67,6 +67,7 @@ export class Captions {
 
   read() {
     this.open = true;
+    this.turn = this.unheard.turn;
     if (!this.unheard.line) this.unheard.line = this.put();
     this.unheard.line.textContent = this.unheard.text;
   }
