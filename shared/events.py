@@ -129,6 +129,12 @@ class Cleared(Event):
     epoch: int
 
 
+class Muted(Event):
+    """Whether she is silenced: by a panic, and until somebody lifts it; a director that starts goes by it."""
+
+    muted: bool
+
+
 class Mood(Event):
     """How she feels from here on; drives the face and, where the voice allows, rate and pitch."""
 

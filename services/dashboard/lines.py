@@ -62,7 +62,7 @@ def waiting_lines(state: DashboardState, width: int, limit: int = 3) -> list[Tex
     return lines
 
 
-def header(state: DashboardState, width: int, muted: bool = False) -> Text:
+def header(state: DashboardState, width: int) -> Text:
     """Her name and what she does right now, one line."""
     text = Text(no_wrap=True)
     text.append(" 茜 Akane ", Style(color="#fff4f0", bgcolor="#a32b37", bold=True))
@@ -74,7 +74,7 @@ def header(state: DashboardState, width: int, muted: bool = False) -> Text:
     text.append("  ● ", Style(color=color)).append(phase, Style(color=INK))
     if state.mood != "neutral":
         text.append(f" · {state.mood}", Style(color=DIM))
-    if muted:
+    if state.muted:
         text.append("  MUTED (F2) ", Style(color=BAD, bold=True))
     rows = state.rows
     if rows:

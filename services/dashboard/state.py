@@ -15,6 +15,7 @@ from shared.events import (
     Health,
     LlmStats,
     Mood,
+    Muted,
     Processes,
     ProcessInfo,
     Token,
@@ -35,6 +36,7 @@ TOPICS = (
     "llm.token",
     "llm.stats",
     "avatar.mood",
+    "show.muted",
     "sys.health",
     "sys.processes",
     "train.step",
@@ -100,6 +102,8 @@ class DashboardState:
     phase: str = "idle"
     queued: int = 0
     mood: str = "neutral"
+    muted: bool = False
+    """Her director says so, or the last one did: the next goes by it."""
     stats: LlmStats | None = None
     rates: tuple[float, ...] = ()
     training: TrainStep | None = None
@@ -146,6 +150,8 @@ def reduce(state: DashboardState, item: Message | SourceLost) -> DashboardState:
         return _retracted(state, event)
     if isinstance(event, Mood):
         return state if event.epoch and event.epoch < state.epoch else replace(state, mood=event.mood)
+    if isinstance(event, Muted):
+        return replace(state, muted=event.muted)
     if isinstance(event, LlmStats):
         busy = event.active and event.tokens_per_s > 0
         rates = (*state.rates, event.tokens_per_s)[-SPARK_LIMIT:] if busy else state.rates

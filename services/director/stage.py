@@ -31,6 +31,8 @@ class Stage:
     queued: int = 0
     llm: Presence = "absent"
     voice: Presence = "absent"
+    rest_at: float | None = None
+    """When her face goes neutral if no turn begins before; None while it is to stay as it is."""
     fallbacks: int = 0
     """How often a written line had to be said instead of a draw: they are said in turn."""
     out: list[Effect] = field(default_factory=list)

@@ -68,6 +68,9 @@ class Turn:
     heard: str | None = None
     """What the voice said at the end that was heard of it."""
 
+    handed_at: tuple[int, int] | None = None
+    """How far its words had come when the operator last put a face on her (`resting.py`)."""
+
     timings_ms: dict[str, float] = field(default_factory=dict)
     tokens: int = 0
     tokens_per_s: float = 0.0

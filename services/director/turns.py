@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from services.director import drawing, voicing
+from services.director import drawing, resting, voicing
 from services.director.gate import Gate
 from services.director.inputs import (
     AdapterChanged,
@@ -21,6 +21,7 @@ from services.director.inputs import (
     Heard,
     Input,
     InterruptAsked,
+    MoodAsked,
     MuteAsked,
     PresenceChanged,
     Replayed,
@@ -30,10 +31,11 @@ from services.director.inputs import (
 )
 from services.director.memory import Memory
 from services.director.reply import prepared
+from services.director.resuming import resume
 from services.director.stage import Stage
 from services.director.turn import Turn, Waiting
-from shared.commands import Cancel, ChatTurn, Generate, StopSpeech
-from shared.events import ChatMessage, ChatRetracted, Finished, SpeechFinished, Token, TurnEnd, TurnState
+from shared.commands import Cancel, ChatTurn, Generate
+from shared.events import ChatMessage, ChatRetracted, Finished, SpeechFinished, Token, TurnEnd
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class Turns:
             SayAsked: self._say,
             InterruptAsked: lambda _: self._interrupt("interrupted"),
             MuteAsked: self._mute,
+            MoodAsked: lambda asked: resting.by_hand(self.stage, self.turn, asked.mood),
             Finished: self._finished,
             Answered: self._answered,
             PresenceChanged: self._presence,
@@ -204,25 +207,16 @@ class Turns:
             self._if_turn(lambda stage, turn, _: voicing.push(stage, turn), None)
 
     def _resumed(self, resumed: Resumed) -> None:
-        """Close what an earlier director left open, and rise above its epoch."""
-        stage = self.stage
-        latest = {state.turn: state for state in resumed.states}
-        stage.epoch = max((state.epoch for state in resumed.states), default=stage.epoch)
-        stage.raise_epoch()
-        for state in latest.values():
-            if state.phase in ("thinking", "speaking"):
-                closed = {"phase": "done", "end": "lost", "epoch": stage.epoch, "queued": 0}
-                stage.emit(state.model_copy(update=closed))
-        if resumed.states:
-            stage.emit(Cancel(below_epoch=stage.epoch))
-            stage.emit(StopSpeech(epoch=stage.epoch))
-        stage.emit(TurnState(turn="", epoch=stage.epoch, phase="idle"))
+        self.is_muted = resumed.muted
+        resume(self.stage, resumed)
 
     def _tick(self, _: Tick) -> None:
         if self._warm_generation and self.stage.now > self._warm_deadline:
             self._warm_generation = None
         self._if_turn(lambda stage, turn, _: drawing.tick(stage, turn), None)
         self._if_turn(lambda stage, turn, _: voicing.tick(stage, turn), None)
+        if not self.turn and not self.queue:
+            resting.tick(self.stage)
 
     # -- from turn to turn ---------------------------------------------------------------------------------
 
@@ -258,6 +252,7 @@ class Turns:
         drawing.stop(stage, turn)
         turn.note("done", stage.now)
         stage.publish(turn, "done")
+        resting.after(stage, turn)
         self.turn = None
         message = turn.item.message
         if message is None or turn.item.words:

@@ -151,10 +151,11 @@ class Hub:
             for page in readers:
                 page.put(parcel)
 
-    def clear(self, epoch: int | None = None) -> None:
+    def clear(self, epoch: int | None = None) -> int:
         """Panic: every page forgets what it shows, before anything else it is sent, and so do later ones.
 
-        All up to `epoch` is over; without one (a button of the control page), all that was said so far.
+        All up to `epoch`, which is returned, is over; without one (a button of the control page), all that
+        was said so far.
         """
         states = [message.payload for message in self._messages_of("turn.state")]
         newest = max((state.epoch for state in states), default=0)
@@ -162,10 +163,11 @@ class Hub:
         self._cleared_epoch = max(epoch, self._cleared_epoch)
         self._note_cleared([state for state in states if state.epoch <= epoch])
         if epoch < newest:
-            return  # an old panic, published again after the broker was away: the show has gone on
+            return epoch  # an old panic, published again after the broker was away: the show has gone on
         for page in self._pages:
             page.outbox.discard_stream()
         self.tell(notice("clear", epoch=epoch, turns=list(self._cleared)))
+        return epoch
 
     def _note_cleared(self, states: Iterable[TurnState]) -> None:
         """Later pages leave these turns out."""

@@ -244,6 +244,21 @@ def test_panic_silences_and_forgets_the_queue() -> None:
     assert talk.last(TurnState).phase == "thinking"
 
 
+def test_the_epoch_after_a_panic_is_never_below_what_the_voice_was_told_past_her() -> None:
+    """Stage and dashboard stop the voice at the newest epoch + 1, also where the wall clock stands still."""
+    talk = Conversation()
+    for text in ("one", "two"):
+        talk.ask(text)
+        told = talk.last(TurnState).epoch + 1
+        talk.do(MuteAsked(True))
+        talk.do(MuteAsked(False))
+        talk.ask(text)
+        assert talk.last(Generate).epoch >= told
+        talk.generate("Hello there.")
+        assert talk.accept_speech()[0].epoch >= told
+        talk.finish_speech()
+
+
 def test_say_is_next_in_line() -> None:
     talk = Conversation()
     talk.ask("one")

@@ -34,6 +34,7 @@ EXAMPLES: dict[str, events.Event] = {
         turn="t", epoch=3, phase="done", author="a", prompt="p", text="x", heard="x", end="stop", timings_ms={"done": 1.5}
     ),
     "show.cleared": events.Cleared(epoch=3),
+    "show.muted": events.Muted(muted=True),
     "avatar.mood": events.Mood(turn="t", epoch=3, mood="happy", intensity=0.5),
     "llm.token": events.Token(
         generation="g", index=0, text="Hé", tokens=1, turn="t", epoch=3,

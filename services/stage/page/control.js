@@ -60,7 +60,7 @@ function showServices() {
   fill(byId("services"), rows);
 }
 
-new Feed(["turn.state", "avatar.mood", "sys."], {
+new Feed(["turn.state", "avatar.mood", "show.muted", "sys."], {
   down() {
     byId("phase").textContent = "offline";
   },
@@ -72,6 +72,9 @@ new Feed(["turn.state", "avatar.mood", "sys."], {
   },
   "avatar.mood"(event) {
     showMood(event.mood);
+  },
+  "show.muted"(event) {
+    byId("muted").hidden = !event.muted;
   },
   "sys.health"(health, message) {
     services.set(message.source, { phase: health.phase, detail: health.detail });

@@ -104,6 +104,7 @@ const feed = new Feed(
       chat?.turn(state);
       status?.turn(state);
       avatar?.turn(state);
+      captions?.state(state);
     },
     "sys.processes"(processes) {
       status?.processes(processes);
