@@ -24,6 +24,8 @@ class Waiting:
     """Said as they are, without the model."""
     end: TurnEnd = "stop"
     """How the turn of these words ends."""
+    rule: str = ""
+    """Of the block-list, if the message breaks one."""
 
 
 @dataclass
@@ -111,7 +113,9 @@ class Turn:
             epoch=self.epoch,
             phase=phase,
             author=message.author if message else "",
+            author_id=message.author_id if message else "",
             prompt=message.text if message else "",
+            rule=self.item.rule,
             message_id=message.id if message else None,
             channel=message.channel if message else "",
             generation=self.generation,

@@ -106,7 +106,10 @@ class Turns:
                 self._end_unanswered(item, "error")
                 return
             item = replace(item, words=tuple(prepared(self.stage.persona.forgotten, "neutral")))
-        rule = self.stage.gate.refuses(message.text) or self.stage.gate.refuses(message.author)
+        gate = self.stage.gate
+        # The door has judged the line already; another door, attached by somebody, may not have.
+        rule = message.rule or gate.refuses(message.text) or gate.refuses(message.author)
+        item = replace(item, rule=rule or "")
         if rule == "self_harm" and not self.is_muted:
             item = replace(item, words=tuple(prepared(self.stage.persona.care, "sad")), end="refused")
         elif rule or self.is_muted or len(self.queue) >= self._queue_limit:

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from services.stage.outbox import Outbox, Parcel
 from shared.bus import Message, SourceLost
-from shared.events import ChatMessage, ChatRetracted, Cleared, TurnState
+from shared.events import ChatRetracted, Cleared, TurnState
 from shared.topics import TOPICS, Delivery
 
 MOUTH = "avatar.mouth"
@@ -26,8 +26,6 @@ KEPT = tuple(name for name in OFFERED if TOPICS[name].delivery is not Delivery.S
 
 CLEARED_TURNS = 256
 """Turns that pages are told to leave out after a panic."""
-REMEMBERED_MESSAGES = 1_000
-"""Messages whose retraction is still understood."""
 
 
 class Full(Exception):
@@ -72,7 +70,6 @@ class Hub:
         self._kept: dict[tuple[str, str], deque[tuple[int, Message, Parcel]]] = {}
         self._cleared: deque[str] = deque(maxlen=CLEARED_TURNS)
         self._cleared_epoch = 0
-        self._messages: deque[ChatMessage] = deque(maxlen=REMEMBERED_MESSAGES)
         self._order = count()
         self._lost_before = 0
 
@@ -131,9 +128,7 @@ class Hub:
                 self._forget(item)
                 self.tell(notice("source_lost", source=item.source, session=item.session))
                 continue
-            if isinstance(item.payload, ChatMessage):
-                self._messages.append(item.payload)
-            elif isinstance(item.payload, ChatRetracted):
+            if isinstance(item.payload, ChatRetracted):
                 self._retract(item.payload)
             elif isinstance(item.payload, Cleared):
                 self.clear(item.payload.epoch)
@@ -195,10 +190,9 @@ class Hub:
 
     def _retract(self, retracted: ChatRetracted) -> None:
         """A page that comes later must not find in her turns what moderation took back."""
-        gone = {message.id for message in self._messages if retracted.covers(message)}
         for (topic, _), entries in self._kept.items():
             if topic == "turn.state":
-                left = [entry for entry in entries if entry[1].payload.message_id not in gone]
+                left = [entry for entry in entries if not retracted.covers(entry[1].payload)]
                 entries.clear()
                 entries.extend(left)
 

@@ -51,6 +51,11 @@ def test_every_way_to_end_is_one_closed_line() -> None:
     assert end(end="stop") == "Mika: hi\nAkane: …\n"
 
 
+def test_a_blocked_line_is_marked() -> None:
+    blocked = turn("t1", 1, "done", **ABOUT, end="refused", rule="lewd\x1b[31m")
+    assert printed(blocked) == "Mika: [blocked: lewd] hi\nAkane: (not answered)\n"
+
+
 def test_a_lost_director_closes_the_open_line_once() -> None:
     speaking = turn("t1", 1, "speaking", **ABOUT, text="Well,")
     lost = SourceLost("director", SESSIONS["director"])

@@ -7,6 +7,7 @@ from conversation import PERSONA, Conversation, commands
 
 from services.director.inputs import (
     Answered,
+    Arrived,
     Died,
     InterruptAsked,
     MuteAsked,
@@ -17,7 +18,7 @@ from services.director.inputs import (
 )
 from services.director.mood import Feeling
 from shared.commands import Cancel, Generate, Replay, Speak, StopSpeech
-from shared.events import ChatRetracted, Mood, SpeechFinished, Token, TurnState
+from shared.events import ChatMessage, ChatRetracted, Mood, SpeechFinished, Token, TurnState
 
 
 def test_a_turn_from_line_to_silence() -> None:
@@ -96,6 +97,24 @@ def test_a_hostile_message_is_refused_without_the_model() -> None:
     talk.ask("f.u.c.k you", author="troll", channel="twitch")
     assert talk.states() == [("done", "refused")]
     assert talk.all(Generate) == []
+
+
+def test_states_say_whose_line_it_is_and_by_which_rule_no_picture_shows_it() -> None:
+    talk = Conversation(queue_limit=1)
+    talk.ask("hello", author="Bo", channel="twitch")
+    talk.ask("f.u.c.k you", author="troll", channel="twitch")
+    talk.ask("hi", author="shithead", channel="twitch")
+    for text in ("waits", "one too many"):
+        talk.ask(text, author="Mia", channel="twitch")
+    found = {state.author_id: state.rule for state in talk.all(TurnState)}
+    assert found == {"Bo": "", "troll": "profanity", "shithead": "profanity", "Mia": ""}
+
+
+def test_the_verdict_of_the_door_is_obeyed() -> None:
+    talk = Conversation()
+    line = ChatMessage(id="m", channel="twitch", author="a", author_id="a", text="hm", rule="lewd")
+    talk.do(Arrived(line, 0.0, None))
+    assert [(state.end, state.rule) for state in talk.all(TurnState)] == [("refused", "lewd")]
 
 
 def test_a_cry_for_help_gets_the_care_line_and_no_model() -> None:

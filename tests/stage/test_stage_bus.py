@@ -20,7 +20,7 @@ from websockets.sync.client import ClientConnection
 from services.stage.hub import MOUTH_PAGES
 from services.stage.outbox import MAX_STREAM
 from shared.config import ROOT
-from shared.events import ChatMessage, ChatRetracted, Health, Mood, Token, TokenLogprob
+from shared.events import ChatRetracted, Health, Mood, Token, TokenLogprob
 from shared.topics import TOPICS
 
 pytest_plugins = ("stage_fixtures",)
@@ -201,18 +201,13 @@ def test_the_dead_are_announced_and_leave_no_state(stage: Stage, open_bus: OpenB
 
 
 def test_what_moderation_took_back_is_not_in_a_late_page_s_history(stage: Stage, open_bus: OpenBus) -> None:
+    """Though this stage, started again perhaps, never saw the lines themselves."""
     director, chat = open_bus("director"), open_bus("input")
     for author in ("good", "bad"):
         for number in range(2):
-            chat.publish(
-                "chat.message",
-                ChatMessage(
-                    id=f"{author}{number}", channel="twitch", author=author, author_id=author, text="x"
-                ),
-            )
-            director.publish(
-                "turn.state", turn(1, "done", f"{author}{number}", message_id=f"{author}{number}", prompt="x")
-            )
+            name = f"{author}{number}"
+            about = {"message_id": name, "channel": "twitch", "author_id": author, "prompt": "x"}
+            director.publish("turn.state", turn(1, "done", name, **about))
     until_true(lambda: known(stage) == ["good0", "good1", "bad0", "bad1"])
     chat.publish("chat.retracted", ChatRetracted(channel="twitch", author_id="bad", reason="banned"))
     chat.publish("chat.retracted", ChatRetracted(channel="twitch", message_id="good0", reason="deleted"))
