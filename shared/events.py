@@ -125,6 +125,7 @@ class TurnState(Event):
     heard: str = ""
     """The words that left the loudspeaker; all of `text` unless she was interrupted."""
     end: TurnEnd | None = None
+    """`retracted`: the line was taken back, perhaps after another end; line and answer are empty then."""
     queued: int = 0
     """Messages waiting to be answered."""
     timings_ms: dict[str, float] = {}

@@ -32,6 +32,11 @@ def advance(transcript: Transcript, item: Message | SourceLost) -> tuple[Transcr
     event = item.payload
     if not isinstance(event, TurnState) or event.epoch < transcript.epoch:
         return transcript, ""
+    if event.end == "retracted" and event.turn != transcript.turn:
+        return (
+            transcript,
+            "",
+        )  # printed long ago, or not known here: there is nothing to say of it
     out = ""
     if event.turn != transcript.turn or event.phase == "idle":
         out = _cut_off(transcript)

@@ -108,7 +108,7 @@ class Turn:
     def state(self, phase: TurnPhase, queued: int) -> TurnState:
         """As it is published."""
         message = self.item.message
-        return TurnState(
+        state = TurnState(
             turn=self.id,
             epoch=self.epoch,
             phase=phase,
@@ -128,3 +128,9 @@ class Turn:
             tokens=self.tokens,
             tokens_per_s=round(self.tokens_per_s, 1),
         )
+        return emptied(state) if self.end == "retracted" else state
+
+
+def emptied(state: TurnState) -> TurnState:
+    """The same without the viewer's line, which was taken back, and without what was said to it."""
+    return state.model_copy(update=dict.fromkeys(("author", "prompt", "text", "heard"), ""))

@@ -131,6 +131,8 @@ class Turns:
         return self.stage.memory.erase(message)
 
     def _retracted(self, retracted: ChatRetracted) -> None:
+        if self.turn and self.turn.item.message and retracted.covers(self.turn.item.message):
+            self._interrupt("retracted")
         kept: deque[Waiting] = deque()
         gone: list[Waiting] = []
         for item in self.queue:
@@ -141,8 +143,8 @@ class Turns:
             self._end_unanswered(item, "retracted")
         if self.stage.memory.forget(retracted):
             self._needs_warming = True
-        if self.turn and self.turn.item.message and retracted.covers(self.turn.item.message):
-            self._interrupt("retracted")
+        if self.stage.take_back(retracted):
+            self._say_again()
 
     def _say(self, say: SayAsked) -> None:
         self.queue.appendleft(Waiting(say.turn, self.stage.now, words=tuple(prepared(say.text, say.mood))))
@@ -212,6 +214,7 @@ class Turns:
         latest = {state.turn: state for state in resumed.states}
         stage.epoch = max((state.epoch for state in resumed.states), default=stage.epoch)
         stage.raise_epoch()
+        stage.ended.extend(latest.values())
         for state in latest.values():
             if state.phase in ("thinking", "speaking"):
                 closed = {"phase": "done", "end": "lost", "epoch": stage.epoch, "queued": 0}
@@ -275,6 +278,10 @@ class Turns:
         ended = Turn(item, self.stage.epoch)
         ended.end = end
         self.stage.publish(ended, "done")
+        self._say_again()
+
+    def _say_again(self) -> None:
+        """The last state published is the present one."""
         if self.turn and self.turn.phase != "done":
             self.stage.publish(self.turn, self.turn.phase)
 

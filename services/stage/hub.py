@@ -129,11 +129,15 @@ class Hub:
                 self.tell(notice("source_lost", source=item.source, session=item.session))
                 continue
             if isinstance(item.payload, ChatRetracted):
-                self._retract(item.payload)
+                self._drop(item.payload.covers)
             elif isinstance(item.payload, Cleared):
                 self.clear(item.payload.epoch)
-            elif isinstance(item.payload, TurnState) and item.payload.epoch <= self._cleared_epoch:
-                self._note_cleared([item.payload])  # the state at the start has no order across topics
+            elif isinstance(item.payload, TurnState):
+                state = item.payload
+                if state.end == "retracted":
+                    self._drop(lambda kept, turn=state.turn: kept.turn == turn)
+                if state.epoch <= self._cleared_epoch:
+                    self._note_cleared([state])  # the state at the start has no order across topics
             readers = self._readers[item.topic]
             delivery = TOPICS[item.topic].delivery
             if not readers and delivery is Delivery.STREAM:
@@ -188,11 +192,11 @@ class Hub:
             if is_state and source == lost.source and entries[-1][1].session == lost.session:
                 del self._kept[topic, source]
 
-    def _retract(self, retracted: ChatRetracted) -> None:
+    def _drop(self, is_gone: Callable[[TurnState], bool]) -> None:
         """A page that comes later must not find in her turns what moderation took back."""
         for (topic, _), entries in self._kept.items():
             if topic == "turn.state":
-                left = [entry for entry in entries if not retracted.covers(entry[1].payload)]
+                left = [entry for entry in entries if not is_gone(entry[1].payload)]
                 entries.clear()
                 entries.extend(left)
 

@@ -247,6 +247,38 @@ def test_a_retraction_interrupts_the_answer_and_leaves_no_memory() -> None:
     talk.finish_speech("stopped", heard="Well")
     assert talk.states()[-1] == ("done", "retracted")
     assert talk.memory.replies() == []
+    after = [state for state in talk.all(TurnState) if state.epoch >= talk.last(StopSpeech).epoch]
+    assert [(state.author, state.prompt, state.text, state.heard) for state in after] == [("",) * 4] * 2
+
+
+def test_a_turn_that_is_over_ends_again_with_nothing_in_it_when_its_line_is_taken_back() -> None:
+    """Whoever comes later reads what is retained, and the retraction itself is not."""
+    talk = Conversation()
+    said = [talk.ask(text, author="Bad", channel="twitch") for text in ("f.u.c.k you", "hi")]
+    talk.generate("Hello there.")
+    talk.accept_speech()
+    talk.finish_speech("done", heard="Hello there.")
+    talk.ask("and me?", author="Bo", channel="twitch")
+    ban = ChatRetracted(channel="twitch", author_id="Bad", reason="banned")
+    *gone, present = [state for state in talk.do(ban) if isinstance(state, TurnState)]
+    assert [(state.message_id, state.phase, state.end) for state in gone] == [
+        (message.id, "done", "retracted") for message in said
+    ]
+    assert {(state.author, state.prompt, state.text, state.heard) for state in gone} == {("",) * 4}
+    assert {(state.author_id, state.channel, state.epoch) for state in gone} == {
+        ("Bad", "twitch", present.epoch)
+    }
+    assert (present.phase, present.author) == ("thinking", "Bo")
+    assert [state for state in talk.do(ban) if isinstance(state, TurnState)] == []
+
+
+def test_a_director_that_came_later_takes_back_what_its_predecessor_answered() -> None:
+    talk = Conversation()
+    about = {"channel": "twitch", "message_id": "m", "author_id": "Bad", "author": "Bad", "prompt": "hi"}
+    talk.do(Resumed((TurnState(turn="t", epoch=5, phase="done", end="stop", heard="Oh", **about),)))
+    (gone,) = talk.do(ChatRetracted(channel="twitch", message_id="m", reason="deleted"))
+    assert (gone.turn, gone.end, gone.prompt, gone.heard) == ("t", "retracted", "", "")
+    assert gone.epoch > 5
 
 
 def test_panic_silences_and_forgets_the_queue() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenBus
+from conftest import OpenBus, until
 from stage_helpers import LONG, Stage, is_topic, is_type, mouth, progress, read, timeline, turn, until_heard
 from waiting import until_true
 from websockets.exceptions import ConnectionClosed
@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection
 
 from services.stage.hub import MOUTH_PAGES
 from services.stage.outbox import MAX_STREAM
-from shared.config import ROOT
+from shared.config import ROOT, BusSettings
 from shared.events import ChatRetracted, Health, Mood, Token, TokenLogprob
 from shared.topics import TOPICS
 
@@ -212,6 +212,22 @@ def test_what_moderation_took_back_is_not_in_a_late_page_s_history(stage: Stage,
     chat.publish("chat.retracted", ChatRetracted(channel="twitch", author_id="bad", reason="banned"))
     chat.publish("chat.retracted", ChatRetracted(channel="twitch", message_id="good0", reason="deleted"))
     until_true(lambda: known(stage) == ["good1"])
+
+
+def test_what_the_director_took_back_is_not_in_the_history_of_a_stage_that_came_later(
+    broker: BusSettings, open_bus: OpenBus
+) -> None:
+    director = open_bus("director", "turn.state")
+    for name in ("good", "bad"):
+        director.publish("turn.state", turn(1, "thinking", name, prompt=f"{name} line"))
+        director.publish("turn.state", turn(1, "done", name, prompt=f"{name} line"))
+    director.publish("turn.state", turn(1, "done", "bad", end="retracted"))
+    until(director, lambda items: len(items) == 5)
+    stage = Stage(broker)
+    socket, first = opened(stage, "topics=turn.state&history=64")
+    socket.close()
+    stage.close()
+    assert [each["data"]["prompt"] for each in first[1:-1]] == ["good line", "good line", ""]
 
 
 def known(stage: Stage) -> list[str]:

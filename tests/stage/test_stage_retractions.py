@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from conftest import OpenBus
-from stage_helpers import Stage, Tab, line, progress, turn
+from stage_helpers import Stage, Tab, line, progress, timeline, turn
 
 from shared.events import ChatRetracted, TurnState
 
@@ -62,6 +62,35 @@ def test_after_a_reload_a_ban_still_takes_lines_and_answers(
     tab.until(lambda: page.locator(".message").count() == 2)
     assert "line 6" in page.inner_text(".chat")
     assert "on its way" not in page.inner_text(".chat")
+
+
+def test_captions_of_a_turn_that_was_over_go_when_it_is_taken_back(
+    stage: Stage, open_bus: OpenBus, tab: Tab
+) -> None:
+    """After her last word they stay for a moment, for who reads slowly."""
+    director, tts = open_bus("director"), open_bus("tts")
+    page = tab.open(stage.url + "captions")
+
+    def shown() -> bool:
+        tts.publish("speech.timeline", timeline(1, "So rude"))
+        tts.publish("speech.progress", progress(1, 0.9, "So rude"))
+        tts.poll(0.02)
+        return bool(page.inner_text(".captions") == "So rude")
+
+    tab.until(shown)
+    page.evaluate(
+        """() => {
+          window.states = 0;
+          const call = akane.feed.call.bind(akane.feed);
+          akane.feed.call = (name, ...given) => { call(name, ...given); if (name === "turn.state") states += 1; };
+        }"""
+    )
+    director.publish("turn.state", turn(1, "done", "another", end="retracted"))
+    director.publish("turn.state", turn(1, "done", end="stop", message_id="m1"))
+    tab.until(lambda: page.evaluate("states") == 2)
+    assert page.inner_text(".captions") == "So rude"
+    director.publish("turn.state", turn(1, "done", end="retracted", message_id="m1"))
+    tab.until(lambda: page.inner_text(".captions") == "")
 
 
 def test_a_line_that_breaks_the_block_list_is_never_shown(stage: Stage, open_bus: OpenBus, tab: Tab) -> None:

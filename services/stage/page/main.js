@@ -115,6 +115,7 @@ const feed = new Feed(
     },
     "turn.state"(state, message) {
       director = message.session;
+      if (state.end === "retracted" && captions?.turn === state.turn) captions.clear(); // her last line stays a while
       chat?.turn(state);
       status?.turn(state);
       avatar?.turn(state);
