@@ -70,6 +70,8 @@ class Hub:
         self._kept: dict[tuple[str, str], deque[tuple[int, Message, Parcel]]] = {}
         self._cleared: deque[str] = deque(maxlen=CLEARED_TURNS)
         self._cleared_epoch = 0
+        self._gone: dict[str, SourceLost] = {}
+        """The last loss of each source: what it had open outlives it in the state that later pages get."""
         self._order = count()
         self._lost_before = 0
 
@@ -104,6 +106,8 @@ class Hub:
         ]
         for _, parcel in sorted(kept, key=lambda entry: entry[0]):
             page.put(parcel)
+        for lost in self._gone.values():
+            page.put(_lost(lost))
         page.put(notice("live"))
         return page
 
@@ -126,7 +130,8 @@ class Hub:
         for item in items:
             if isinstance(item, SourceLost):
                 self._forget(item)
-                self.tell(notice("source_lost", source=item.source, session=item.session))
+                self._gone[item.source] = item
+                self.tell(_lost(item))
                 continue
             if isinstance(item.payload, ChatRetracted):
                 self._drop(item.payload.covers)
@@ -220,6 +225,10 @@ def encoded(message: Message) -> str:
 def notice(kind: str, delivery: Delivery = Delivery.ENDING, **fields: Any) -> Parcel:
     """What the stage itself has to say to a page; has `type` where events have `topic`."""
     return Parcel(kind, "", delivery, _json({"type": kind, **fields}))
+
+
+def _lost(lost: SourceLost) -> Parcel:
+    return notice("source_lost", source=lost.source, session=lost.session)
 
 
 def _json(body: dict[str, Any]) -> str:

@@ -196,7 +196,9 @@ def test_the_dead_are_announced_and_leave_no_state(stage: Stage, open_bus: OpenB
     assert (lost["source"], lost["session"]) == ("tts", first.session)
     socket.close()
     socket, kept = opened(stage, "topics=sys.health")
-    assert [each["session"] for each in kept if each.get("source") == "tts"] == [second.session]
+    of_tts = [each for each in kept if each.get("source") == "tts"]
+    assert [each["session"] for each in of_tts if is_topic("sys.health")(each)] == [second.session]
+    assert [each["session"] for each in of_tts if is_type("source_lost")(each)] == [first.session]
     socket.close()
 
 

@@ -231,6 +231,8 @@ def test_without_a_director_she_thinks_no_more_and_says_what_the_voice_has(
     second.publish("sys.health", Health(phase="loading", pid=2))
     tab.until(lambda: page.evaluate(pose) == "idle")
     assert page.inner_text(word) == "idle"
+    page = tab.open(stage.url)  # the turn is retained, and nobody is there to end it
+    assert (page.evaluate(pose), page.inner_text(word)) == ("idle", "idle")
     second.publish("turn.state", turn(2, "speaking"))
     tab.until(lambda: page.evaluate(pose) == "speaking")
     open_bus("director").publish("sys.health", Health(phase="loading", pid=3))
