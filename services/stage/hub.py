@@ -140,7 +140,7 @@ class Hub:
             elif isinstance(item.payload, TurnState):
                 state = item.payload
                 if state.end == "retracted":
-                    self._drop(lambda kept, turn=state.turn: kept.turn == turn)
+                    self._drop(_of_turn(state.turn))
                 if state.epoch <= self._cleared_epoch:
                     self._note_cleared([state])  # the state at the start has no order across topics
             readers = self._readers[item.topic]
@@ -225,6 +225,10 @@ def encoded(message: Message) -> str:
 def notice(kind: str, delivery: Delivery = Delivery.ENDING, **fields: Any) -> Parcel:
     """What the stage itself has to say to a page; has `type` where events have `topic`."""
     return Parcel(kind, "", delivery, _json({"type": kind, **fields}))
+
+
+def _of_turn(turn: str) -> Callable[[TurnState], bool]:
+    return lambda state: state.turn == turn
 
 
 def _lost(lost: SourceLost) -> Parcel:
