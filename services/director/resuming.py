@@ -14,6 +14,7 @@ def resume(stage: Stage, resumed: Resumed) -> None:
     latest = {state.turn: state for state in resumed.states}
     stage.epoch = max([stage.epoch, resumed.epoch, *(state.epoch for state in resumed.states)])
     stage.raise_epoch()
+    stage.ended.extend(latest.values())
     for state in latest.values():
         if state.phase in ("thinking", "speaking"):
             closed = {"phase": "done", "end": "lost", "epoch": stage.epoch, "queued": 0}

@@ -7,7 +7,6 @@ import random
 import time
 from typing import Literal
 
-from services.director.blocklist import load_blocklist
 from services.director.gate import Gate, Scene
 from services.director.inputs import (
     AdapterChanged,
@@ -30,6 +29,7 @@ from services.director.mood import mood_model
 from services.director.presence import Presences
 from services.director.regulars import Regulars, regulars_path
 from services.director.turns import Turns
+from shared.blocklist import load_blocklist
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
 from shared.clock import Clock
 from shared.commands import Command, Interrupt, Panic, Replay, ReplayReply, Reply, Say, SayReply, SetMood

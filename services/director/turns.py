@@ -109,7 +109,10 @@ class Turns:
                 self._end_unanswered(item, "error")
                 return
             item = replace(item, words=tuple(prepared(self.stage.persona.forgotten, "neutral")))
-        rule = self.stage.gate.refuses(message.text) or self.stage.gate.refuses(message.author)
+        gate = self.stage.gate
+        # The door has judged the line already; another door, attached by somebody, may not have.
+        rule = message.rule or gate.refuses(message.text) or gate.refuses(message.author)
+        item = replace(item, rule=rule or "")
         if rule == "self_harm" and not self.is_muted:
             item = replace(item, words=tuple(prepared(self.stage.persona.care, "sad")), end="refused")
         elif rule or self.is_muted or len(self.queue) >= self._queue_limit:
@@ -131,6 +134,8 @@ class Turns:
         return self.stage.memory.erase(message)
 
     def _retracted(self, retracted: ChatRetracted) -> None:
+        if self.turn and self.turn.item.message and retracted.covers(self.turn.item.message):
+            self._interrupt("retracted")
         kept: deque[Waiting] = deque()
         gone: list[Waiting] = []
         for item in self.queue:
@@ -141,8 +146,8 @@ class Turns:
             self._end_unanswered(item, "retracted")
         if self.stage.memory.forget(retracted):
             self._needs_warming = True
-        if self.turn and self.turn.item.message and retracted.covers(self.turn.item.message):
-            self._interrupt("retracted")
+        if self.stage.take_back(retracted):
+            self._say_again()
 
     def _say(self, say: SayAsked) -> None:
         self.queue.appendleft(Waiting(say.turn, self.stage.now, words=tuple(prepared(say.text, say.mood))))
@@ -267,6 +272,10 @@ class Turns:
         ended = Turn(item, self.stage.epoch)
         ended.end = end
         self.stage.publish(ended, "done")
+        self._say_again()
+
+    def _say_again(self) -> None:
+        """The last state published is the present one."""
         if self.turn and self.turn.phase != "done":
             self.stage.publish(self.turn, self.turn.phase)
 

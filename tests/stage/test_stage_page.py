@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from conftest import OpenBus, until
-from stage_helpers import LIVE, TOKEN, Stage, Tab, mouth, progress, timeline, turn
+from stage_helpers import LIVE, TOKEN, Stage, Tab, line, mouth, progress, timeline, turn
 from waiting import until_true
 
 from services.director.service import Director
 from shared.bus import Bus
 from shared.commands import Panic, SetMood
 from shared.config import ROOT, BusSettings, Settings
-from shared.events import ChatMessage, ChatRetracted, Mood, Mouth, Muted, SpeechFinished
+from shared.events import Health, Mood, Mouth, Muted, SpeechFinished
 from shared.service import StopSignal, serve
 
 pytest_plugins = ("stage_fixtures",)
@@ -238,10 +238,6 @@ def test_a_panic_from_the_terminal_clears_her_page_and_the_chat_page(
     director.join(10)
 
 
-def line(name: str, text: str, author: str = "Mallory") -> ChatMessage:
-    return ChatMessage(id=name, channel="twitch", author=author, author_id=author, text=text)
-
-
 HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\">",
     "<script>document.title='owned'</script>",
@@ -271,20 +267,29 @@ def test_hostile_text_is_shown_as_text(stage: Stage, open_bus: OpenBus, tab: Tab
     assert {url.split("/")[2] for url in tab.requested if "://" in url} == {stage.url.split("/")[2]}
 
 
-def test_what_is_taken_back_goes_and_stays_away(stage: Stage, open_bus: OpenBus, tab: Tab) -> None:
-    chat, director = open_bus("input"), open_bus("director")
-    page = tab.open(stage.url + "chat")
-    for name, author in (("1", "Bo"), ("2", "Mallory"), ("3", "Mallory")):
-        chat.publish("chat.message", line(name, f"line {name}", author))
-    tab.until(lambda: page.locator(".message").count() == 3)
-    chat.publish("chat.retracted", ChatRetracted(channel="twitch", author_id="Mallory", reason="banned"))
-    tab.until(lambda: page.inner_text(".chat") == "Boline 1")
-    director.publish("turn.state", turn(2, "speaking", prompt="line 2", author="Mallory", message_id="2"))
-    director.publish(
-        "turn.state", turn(2, "done", "t9", end="stop", prompt="line 4", message_id="4", heard="Yes!")
-    )
-    tab.until(lambda: "Yes!" in page.inner_text(".chat"))
-    assert "line 2" not in page.inner_text(".chat")
+def test_without_a_director_she_thinks_no_more_and_says_what_the_voice_has(
+    stage: Stage, open_bus: OpenBus, tab: Tab
+) -> None:
+    tts, director = open_bus("tts"), open_bus("director")
+    page = tab.open(stage.url)
+    until_true(lambda: "avatar.mouth" in stage.service.bus._events.topics)
+    pose, word = "akane.avatar.phase", ".status .phase"
+    director.publish("turn.state", turn(1, "thinking"))
+    tab.until(lambda: page.evaluate(pose) == "thinking")
+    second = open_bus("director")
+    second.publish("sys.health", Health(phase="loading", pid=2))
+    tab.until(lambda: page.evaluate(pose) == "idle")
+    assert page.inner_text(word) == "idle"
+    page = tab.open(stage.url)  # the turn is retained, and nobody is there to end it
+    assert (page.evaluate(pose), page.inner_text(word)) == ("idle", "idle")
+    second.publish("turn.state", turn(2, "speaking"))
+    tab.until(lambda: page.evaluate(pose) == "speaking")
+    open_bus("director").publish("sys.health", Health(phase="loading", pid=3))
+    tab.until(lambda: page.inner_text(word) == "idle")
+    assert page.evaluate(pose) == "speaking"
+    done = SpeechFinished(turn="t", epoch=2, reason="done", heard="x", chunks=1)
+    tts.publish("speech.finished", done)
+    tab.until(lambda: page.evaluate(pose) == "idle")
 
 
 def test_the_mouth_and_poses_follow_the_bus(stage: Stage, open_bus: OpenBus, tab: Tab) -> None:

@@ -7,6 +7,7 @@ const token = new URLSearchParams(location.search).get("token");
 const byId = (id) => document.getElementById(id);
 const answer = byId("answer");
 let mood = "neutral";
+let director = null; // the session whose turns are shown
 
 async function press(name, fields = {}) {
   let sentence = "";
@@ -64,7 +65,11 @@ new Feed(["turn.state", "avatar.mood", "show.muted", "sys."], {
   down() {
     byId("phase").textContent = "offline";
   },
-  "turn.state"(state) {
+  source_lost(message) {
+    if (message.source === "director" && message.session === director) byId("phase").textContent = "no director";
+  },
+  "turn.state"(state, message) {
+    director = message.session;
     byId("phase").textContent = `${state.phase}${state.queued ? ` · ${state.queued} waiting` : ""}`;
     const speed = state.tokens_per_s ? [["tokens/s", String(Math.round(state.tokens_per_s))]] : [];
     const rows = Object.entries(state.timings_ms).map(([name, ms]) => [name.replace("_", " "), `${Math.round(ms)} ms`]);
