@@ -99,7 +99,7 @@ class DirectorSettings(Section):
     history_turns: int = Field(default=2, ge=0, le=1_000)
     """Earlier exchanges sent along with a new message; a small model repeats itself when it reads more."""
     blocklist: str = ""
-    """A text file of words and phrases, one a line, never answered or voiced; adds to the built-in list."""
+    """A text file of words, one a line, never answered, voiced or shown; adds to the built-in list."""
     remember: bool = True
     """Keep what viewers tell about themselves (a pet, a job, an exam) for their next visit."""
     remember_days: int = Field(default=90, ge=1, le=3_650)

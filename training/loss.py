@@ -12,7 +12,7 @@ CHUNK_LOGITS = 1 << 23
 """Logits held at once, in float32 32 MB: few enough for a processor's cache, enough for its cores."""
 CHUNK_LOGITS_ON_CARDS = 1 << 27
 """512 MB: few launches, each large enough for a card."""
-LEARNED_CHUNKS = 4
+LEARNED_CHUNKS = 2
 """So many at once where the head learns: each chunk adds to a gradient that is larger than itself."""
 
 

@@ -5,7 +5,7 @@ https://kellerjordan.github.io/posts/muon/, at AdamW's learning rates and decay:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +19,9 @@ STEPS = 5
 """Of the iteration, as published: singular values end between 0.7 and 1.2."""
 ADAMW_RMS = 0.2
 """Size of an entry of AdamW's update, which Muon's is scaled to."""
+SLICE_BYTES = 1 << 25
+"""Of alike matrices turned at once on a CPU, which gains nothing by more; each takes five times its size."""
+SLICE_BYTES_ON_CARDS = 1 << 29
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
@@ -52,12 +55,17 @@ class Muon(torch.optim.Optimizer):
             alike: dict[tuple[int, ...], list[nn.Parameter]] = {}
             for parameter in (one for one in group["params"] if one.grad is not None):
                 alike.setdefault(tuple(parameter.shape), []).append(parameter)
-            for shape, members in alike.items():
-                turned = self._turned([self._momentum(one, group["momentum"]) for one in members])
-                scale = -group["lr"] * ADAMW_RMS * max(shape) ** 0.5
-                for parameter, update in zip(members, turned, strict=True):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(placed_like(parameter, update.to(parameter.dtype)), alpha=scale)
+            for members in alike.values():
+                for few in _slices(members, self._world.size):
+                    self._update(few, group)
+
+    def _update(self, members: list[nn.Parameter], group: dict[str, Any]) -> None:
+        """Matrices of one shape."""
+        turned = self._turned([self._momentum(one, group["momentum"]) for one in members])
+        scale = -group["lr"] * ADAMW_RMS * max(members[0].shape) ** 0.5
+        for parameter, update in zip(members, turned, strict=True):
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            parameter.add_(placed_like(parameter, update.to(parameter.dtype)), alpha=scale)
 
     def _momentum(self, parameter: nn.Parameter, share: float) -> Tensor:
         """The whole of what a matrix is pushed by."""
@@ -80,6 +88,14 @@ class Muon(torch.optim.Optimizer):
             found[rank::size] = own
         # The others hold zeros there, so that a sum only copies.
         return self._world.sum(found)
+
+
+def _slices(members: list[nn.Parameter], ranks: int) -> Iterator[list[nn.Parameter]]:
+    """So many at once as memory allows: the same on each rank, and work for all of them."""
+    most = SLICE_BYTES if members[0].device.type == "cpu" else SLICE_BYTES_ON_CARDS
+    count = ranks * max(1, most // (4 * members[0].numel()))
+    for start in range(0, len(members), count):
+        yield members[start : start + count]
 
 
 def muon_and_adamw(

@@ -21,7 +21,7 @@ from services.stage.acting import STATUS, Ask, Bad, button, command_of, fields_o
 from services.stage.health import health_of
 from services.stage.hub import OFFERED, Full, Hub, Page, notice
 from services.stage.model import ADDRESS, ModelError, model_of
-from shared.commands import Command, Panic, Reply
+from shared.commands import Command, Panic, Reply, StopSpeech
 from shared.config import StageSettings
 from shared.requests import CommandError
 
@@ -99,8 +99,8 @@ class Endpoints:
         return await self._obey(button(request.path_params["name"], await fields_of(request)))
 
     async def _obey(self, command: Command) -> Response:
-        if isinstance(command, Panic) and command.muted:
-            self._hub.clear()  # whatever becomes of the command
+        is_panic = isinstance(command, Panic) and command.muted
+        epoch = self._hub.clear() if is_panic else 0  # whatever becomes of the command
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Reply | CommandError] = loop.create_future()
 
@@ -113,6 +113,9 @@ class Endpoints:
                 loop.call_soon_threadsafe(settle, result)
 
         self._ask(Ask(command, answer))
+        if is_panic:
+            # The director may hang; its next epoch is never below this one, so nothing of it is refused.
+            self._ask(Ask(StopSpeech(epoch=epoch), lambda _: None))
         result = await answered
         if isinstance(result, CommandError):
             return JSONResponse({"error": str(result), "code": result.code}, STATUS.get(result.code, 503))

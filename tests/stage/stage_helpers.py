@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from services.stage.service import StageService
 from shared.bus import Bus
 from shared.config import BusSettings, DirectorSettings, Settings, StageSettings
-from shared.events import Mouth, Progress, Timeline, TurnState, Viseme, Word
+from shared.events import ChatMessage, Mouth, Progress, Timeline, TurnState, Viseme, Word
 from shared.service import Service, StopSignal, serve
 
 TOKEN = "a-token-for-tests-only"
@@ -161,6 +161,10 @@ def until_heard(bus: Bus, publish: Callable[[], None], socket: ClientConnection)
         if "topic" in message:
             return message
     raise AssertionError("nothing came through")
+
+
+def line(name: str, text: str, author: str = "Mallory") -> ChatMessage:
+    return ChatMessage(id=name, channel="twitch", author=author, author_id=author, text=text)
 
 
 def turn(epoch: int, phase: str, name: str = "t", **fields: Any) -> TurnState:

@@ -50,6 +50,31 @@ def test_it_does_what_pytorch_does() -> None:
         assert float((left - right).detach().norm() / moved) < 0.06  # theirs computes in bfloat16
 
 
+def test_slices_change_nothing_but_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def learned() -> list[nn.Parameter]:
+        torch.manual_seed(2)
+        parameters = [nn.Parameter(torch.randn(24, 16)) for _ in range(5)]
+        muon = Muon(parameters, 0.1, World())
+        set_rate(muon, 0.02)
+        for parameter in parameters:
+            parameter.grad = torch.randn(24, 16)
+        muon.step()
+        return parameters
+
+    whole = learned()
+    sizes: list[int] = []
+
+    def counted(matrices: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(matrices))
+        return orthogonalised(matrices)
+
+    monkeypatch.setattr("training.muon.SLICE_BYTES", 2 * 4 * 24 * 16)
+    monkeypatch.setattr("training.muon.orthogonalised", counted)
+    for left, right in zip(whole, learned(), strict=True):
+        torch.testing.assert_close(left, right)
+    assert sizes == [2, 2, 1]
+
+
 def test_matrices_of_blocks_are_its_and_all_else_is_adamws() -> None:
     shapes = {
         "transformer.wte.weight": (8, 4),

@@ -31,6 +31,12 @@ const WANTED = [
 ];
 const topics = WANTED.flatMap(([wanted, names]) => (wanted ? names : []));
 
+let director = null; // the session whose turns are shown
+
+function rest() {
+  avatar?.turn({ phase: "idle" });
+}
+
 function silence() {
   clock.reset();
   avatar?.shut();
@@ -70,10 +76,16 @@ const feed = new Feed(
       silence();
     },
     source_lost(message) {
+      if (message.source === "director" && message.session === director) {
+        director = null; // nothing is thought of any more; what the voice has got is still said
+        status?.say("idle");
+        if (avatar?.phase === "thinking") rest();
+      }
       if (message.source !== "tts") return;
       silence();
       clock.restart();
       captions?.finish();
+      if (director === null) rest();
     },
     "speech.timeline"(timeline) {
       captions?.timeline(timeline);
@@ -88,6 +100,7 @@ const feed = new Feed(
     "speech.finished"() {
       silence();
       captions?.finish();
+      if (director === null) rest(); // nobody is there to say that the turn is over
     },
     "avatar.mouth"(mouth, _, at_ms) {
       avatar?.mouth(mouth, at_ms);
@@ -102,10 +115,13 @@ const feed = new Feed(
     "chat.retracted"(retraction) {
       chat?.retracted(retraction);
     },
-    "turn.state"(state) {
+    "turn.state"(state, message) {
+      director = message.session;
+      if (state.end === "retracted" && captions?.turn === state.turn) captions.clear(); // her last line stays a while
       chat?.turn(state);
       status?.turn(state);
       avatar?.turn(state);
+      captions?.state(state);
     },
     "sys.processes"(processes) {
       status?.processes(processes);
