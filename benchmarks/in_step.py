@@ -14,8 +14,7 @@ GRID_MS = 5
 WINDOW_MS = 20
 LAGS_MS = range(-300, 405, GRID_MS)
 UNMATCHED_MS = 200
-"""What a sound without its picture costs, and a picture without its sound: twice this far apart they are no
-pair."""
+"""What a sound without its picture costs, and the other way round: beyond twice this they are no pair."""
 
 
 class Change(NamedTuple):

@@ -14,7 +14,6 @@ import numpy as np
 from benchmarks.in_step import Change
 from services.tts.audio import Floats
 
-SIZE = {"width": 1920, "height": 1080}
 CLOCK_TRIES = 40
 WATCH = """() => {
   const seen = globalThis.seen = { mouths: [], opening: [], words: {} };
@@ -36,7 +35,7 @@ WATCH = """() => {
 
 
 @contextmanager
-def her_page(url: str) -> Iterator[Any]:
+def her_page(url: str, width: int = 1920, height: int = 1080) -> Iterator[Any]:
     """A Playwright page that has had the state. Raises RuntimeError, in a sentence, without a browser."""
     try:
         from playwright.sync_api import Error, sync_playwright
@@ -48,7 +47,7 @@ def her_page(url: str) -> Iterator[Any]:
             browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=120_000)
         except Error as error:
             raise RuntimeError(f"Chromium does not start ({str(error).splitlines()[0]})") from None
-        page = browser.new_page(viewport=SIZE)
+        page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(120_000)
         page.goto(url)
         page.wait_for_selector("html[data-live=yes]", state="attached")
