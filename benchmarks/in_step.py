@@ -25,13 +25,18 @@ class Change(NamedTuple):
 
 
 def planned_mouth(plans: Iterable[tuple[float, Timeline]]) -> list[Change]:
-    """The changes that chunks announced, from (time of the first sample, plan) of each that sounded."""
+    """The changes that chunks announced, from (time of the first sample, plan) of each that sounded.
+
+    The mouth is closed before.
+    """
     changes: list[Change] = []
+    last = ("closed", 0.0)
     for start_ms, plan in plans:
         for viseme in plan.visemes:
             mouth = (viseme.shape, viseme.openness)
-            if not changes or changes[-1].mouth != mouth:
+            if mouth != last:
                 changes.append(Change(start_ms + 1000 * viseme.start_s, mouth))
+            last = mouth
     return changes
 
 

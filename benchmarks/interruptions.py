@@ -106,13 +106,12 @@ def frames_behind_fade(pcm: Pcm, sound: Sound, heard_s: float) -> int:
     """Samples that are not zero behind the cut, made when `heard_s` had been delivered, and its fade."""
     at, left = 0, round(heard_s * SAMPLE_RATE_HZ)
     for plan in _in_order(sound):
-        frames, pause = planned_frames(plan)
+        frames, _ = planned_frames(plan)
         if left <= frames + ROUNDING:
             break
         left -= frames
-        at += frames + pause
-        at += len(pcm[at:]) - len(np.trim_zeros(pcm[at:], "f"))  # its next chunk came late
-        at += ROUNDING
+        at += frames + ROUNDING
+        at += len(pcm[at:]) - len(np.trim_zeros(pcm[at:], "f"))  # a pause, or the next chunk came late
     return int(np.count_nonzero(pcm[at + left + ROUNDING + round(FADE_S * SAMPLE_RATE_HZ) :]))
 
 

@@ -23,7 +23,7 @@ SETTLED = 60
 BAR = "at most 8"
 
 
-def measured(url: str, play: Callable[[], None]) -> list[Figure]:
+def measured(url: str, play: Callable[[], object]) -> list[Figure]:
     """Her page at 1080p while `play` lasts. Raises RuntimeError, in a sentence, without a browser."""
     with her_page(url) as page:
         browser = page.context.browser

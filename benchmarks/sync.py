@@ -68,7 +68,8 @@ def heard(show: Show, folder: Path, is_it: Callable[[TurnState], bool]) -> list[
         return message.topic == "turn.state" and message.payload.phase == "done" and is_it(message.payload)
 
     turn = show.until(is_done, 60).payload.turn
-    return [Spoken(turn, sounds.of[turn], pcm) for pcm in taken_recordings(folder)]
+    sound = sounds.of[turn]
+    return [Spoken(turn, sound, pcm) for pcm in taken_recordings(folder) if sound.starts_ns()]
 
 
 class _Compared:
@@ -88,7 +89,8 @@ class _Compared:
         sound = spoken.sound
         plans = [(at_ns / 1e6, sound.plans[chunk]) for chunk, at_ns in sorted(sound.starts_ns().items())]
         planned = planned_mouth(plans)
-        begin_ms, end_ms = planned[0].at_ms - AROUND_MS, planned[-1].at_ms + AROUND_MS
+        begin_ms = plans[0][0] - AROUND_MS
+        end_ms = plans[-1][0] + 1000 * plans[-1][1].duration_s + AROUND_MS
         changes = [change for change in self._shown.mouths if begin_ms <= change.at_ms <= end_ms]
         self.mouth_ms += map(abs, matched_ms(planned, changes))
         self.sounds += len(planned)

@@ -46,8 +46,8 @@ def plan(*visemes: tuple[float, tuple[str, float]]) -> Timeline:
 
 
 def test_a_plan_is_placed_where_its_chunk_sounded_and_repeats_nothing() -> None:
-    first, second = plan((0.0, A), (0.5, SHUT)), plan((0.0, SHUT), (0.1, EE))
-    assert planned_mouth([(1000.0, first), (2000.0, second)]) == changes((1000, A), (1500, SHUT), (2100, EE))
+    first, second = plan((0.0, SHUT), (0.1, A), (0.5, SHUT)), plan((0.0, SHUT), (0.1, EE))
+    assert planned_mouth([(1000.0, first), (2000.0, second)]) == changes((1100, A), (1500, SHUT), (2100, EE))
 
 
 def test_the_lag_is_that_at_which_the_curves_are_most_alike() -> None:
