@@ -17,6 +17,8 @@ Token = tuple[str, str, bool]
 
 UNIT_S = 0.025
 """Both models count the length of a phoneme in this."""
+EARLY_S = 2 * UNIT_S
+"""The sound of a phoneme comes so much before its place among the durations, in both models."""
 MAX_PHONEMES = 320
 """A sentence is cut behind the word that reaches this; the models know sentences of 400 and more."""
 CLAUSE_PHONEMES = 200
@@ -79,7 +81,7 @@ def stretches(tokens: list[Token], vocabulary: frozenset[str]) -> list[Phonemes]
 
 def timed_part(stretch: Phonemes, samples: Floats, durations: Floats) -> Part:
     """A part from a model's sound and its durations in `UNIT_S`: of silence, of each sign, of silence."""
-    starts = np.concatenate([[0.0], np.cumsum(durations)]) * UNIT_S
+    starts = np.maximum(np.concatenate([[0.0], np.cumsum(durations)]) * UNIT_S - EARLY_S, 0.0)
     timed = [
         (sign, float(begin), float(end - begin))
         for sign, (begin, end) in zip(stretch.signs, pairwise(starts[1:-1]), strict=True)
