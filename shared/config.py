@@ -130,7 +130,7 @@ class TtsSettings(Section):
 
     voice: Literal["neural", "kokoro", "pyttsx3", "silent"] = "neural"
     speaker: str = Field(default="", pattern=r"^[a-z_]*$")
-    """Who speaks with `kokoro`; empty: af_heart."""
+    """Who speaks with `neural` or `kokoro`; empty: the first of them, heart or af_heart."""
     expressive: bool = True
     """Her mood bends pace and pitch of the voice."""
     device: Literal["auto", "null"] = "auto"

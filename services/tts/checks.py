@@ -6,7 +6,7 @@ import threading
 import time
 from functools import partial
 
-from services.tts.child_process import ChildProcess
+from services.tts.child_process import start_child
 from services.tts.engine import LOAD_S, Engine
 from services.tts.playback import PERIODS, DeviceError, open_device
 from shared.config import TtsSettings
@@ -20,7 +20,7 @@ def findings(settings: TtsSettings) -> list[Finding]:
 
 def _voice(settings: TtsSettings) -> Finding:
     arrived = threading.Event()
-    engine = Engine(settings.voice, partial(ChildProcess, wake=arrived.set, speaker=settings.speaker))
+    engine = Engine(settings.voice, partial(start_child, settings, arrived.set))
     began = heard = time.monotonic()
     while not engine.ready and time.monotonic() - heard < LOAD_S:
         engine.poll(time.monotonic())
@@ -32,8 +32,9 @@ def _voice(settings: TtsSettings) -> Finding:
     if not loaded:
         return Finding("voice", False, f"the {used} voice did not load", "reinstall with `make setup`")
     if complaint:
-        return Finding("voice", False, complaint, "reinstall with `make setup`, or set tts.voice")
-    return Finding("voice", True, f"{used} voice, loaded in {time.monotonic() - began:.1f} s")
+        return Finding("voice", False, complaint, "`make setup` again, or set tts.voice or tts.speaker")
+    speaker = f" ({settings.speaker})" if settings.speaker and used in ("neural", "kokoro") else ""
+    return Finding("voice", True, f"{used} voice{speaker}, loaded in {time.monotonic() - began:.1f} s")
 
 
 def _device(settings: TtsSettings) -> Finding:

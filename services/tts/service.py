@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from services.tts.checks import findings
-from services.tts.child_process import ChildProcess
+from services.tts.child_process import start_child
 from services.tts.engine import Engine, Failed, Rendered
 from services.tts.playback import DeviceError, Playback
 from services.tts.ring import Ring
@@ -43,7 +44,7 @@ class TtsService(Service):
         self._ring = Ring(record=self._folder is not None)
         self.engine = Engine(
             tts.voice,
-            lambda voice: ChildProcess(voice, bus.wake, tts.speaker),
+            partial(start_child, tts, bus.wake),
             rate=tts.rate,
             volume=tts.volume,
             expressive=tts.expressive,
