@@ -7,8 +7,8 @@ import time
 from functools import partial
 
 from services.tts.child_process import start_child
+from services.tts.devices import PERIODS, DeviceError, names, open_device, outputs
 from services.tts.engine import LOAD_S, Engine
-from services.tts.playback import PERIODS, DeviceError, open_device
 from shared.config import TtsSettings
 from shared.service import Finding
 
@@ -41,13 +41,14 @@ def _device(settings: TtsSettings) -> Finding:
     if settings.mute or settings.device == "null":
         return Finding("sound device", True, "not wanted (tts.mute or tts.device)")
     try:
-        device, name = open_device(max(1, settings.buffer_ms // PERIODS), null=False)
+        device, name = open_device(max(1, settings.buffer_ms // PERIODS), settings.device)
     except DeviceError as error:
         return Finding(
             "sound device",
             False,
-            f"none found ({error}): she speaks silently",
-            "connect a loudspeaker, or start with --mute or --audio-out DIR",
+            f"none ({error}): she speaks silently",
+            "connect a loudspeaker, set tts.device, or start with --mute or --audio-out DIR",
         )
     device.close()
-    return Finding("sound device", True, name)
+    there = "; ".join(names(outputs()))
+    return Finding("sound device", True, f"{name}; tts.device can name a part of: {there}")
