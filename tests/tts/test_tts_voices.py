@@ -7,6 +7,7 @@ import re
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -141,6 +142,19 @@ def test_pyttsx3_keeps_its_prints_to_itself_only_in_the_child(capfd: pytest.Capt
     parts: list[Part] = list(voice.synthesize("Hello", 1.0))
     assert parts
     assert "Audio saved" in capfd.readouterr().out
+
+
+def test_espeak_reads_no_signs() -> None:
+    voice: Any = loaded("pyttsx3")
+    if voice._engine.driver_name != "espeak":
+        pytest.skip("the system's voice reads numbers and units by itself")
+    (part,) = voice.synthesize("5 km/h is ½ of ~10", 1.0)
+    assert " ".join(word.text for word in part.words) == "5 kilometers per hour is one half of about 10"
+
+
+def test_her_name_is_said_the_same_in_capitals(neural: Voice) -> None:
+    shouted, named = (list(neural.synthesize(text, 1.0)) for text in ("AKANE", "Akane"))
+    assert len(shouted[0].samples) == len(named[0].samples)
 
 
 def test_a_voice_that_cannot_load_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
