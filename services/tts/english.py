@@ -148,6 +148,7 @@ _BEFORE: list[Rule] = [
     (re.compile(r"\b([A-HJ-LNP-TV-Y])\1\1\b(?!!)"), r"triple \1"),
     (re.compile(r"(?<![\w.])([2-8])'(1?\d)\"?(?!\w)"), r"\1 foot \2"),
     (re.compile(rf"(?<![\w.,])({_NUMBER}|\d+,\d\d)\s?([$€£¥₹₩])(?![\d\w])"), _price),
+    (re.compile(r"([$€£])(\d[\d,]*)[-–]\1?(?=\d)"), r"\1\2 to \1"),
     (re.compile(rf"{_AFTER_NUMBER}({_alternatives(_RATES)})(?!\w)"), lambda m: f"{m[1]} {_RATES[m[2]]}"),
     (re.compile(rf"{_AFTER_NUMBER}({_alternatives(_UNITS)})(?![\w²³/'])"), _unit),
     (re.compile(r"(?<![\w.$£€¥'’])(\d{1,3} (?=s)|\d?[1-9]|\d+\.\d+ ?)s(?!\w)"), _seconds),
@@ -166,6 +167,7 @@ _BEFORE: list[Rule] = [
     (re.compile(r"\b[A-Z][A-Z']*(?: [A-Z][A-Z']*)+\b"), _shouted),
 ]  # fmt: skip
 _BEHIND: list[Rule] = [
+    (re.compile(r"(?<![\w.-])(\d{1,4})[-–](\d{1,4})(?=[.,!?;:]*(?:[\s)]|$))"), r"\1 to \2"),
     (re.compile(r"([$€£])(\d+(?:,\d{3})*)(?:\.(\d\d))?(?![\d.]\d|\d)"), _money),
     (re.compile(r"(?<![\d.,])(\d+)\.(\d*0)(?![\d.]*\d)"), _decimals),  # hibari would drop the last noughts
     (re.compile(r"(?<![\d:])(\d+):(\d+)(?![\d:])"), r"\1 to \2"),
@@ -191,4 +193,4 @@ def _normaliser() -> Callable[[str], str]:
         from hibari.g2p.normalize import normalize
     except Exception:  # a broken install fails in many ways
         return str
-    return normalize  # type: ignore[no-any-return]
+    return normalize

@@ -48,7 +48,7 @@ SAID = {
         ("½ cup, 2½ cups, ⅔", "one half cup, 2 and one half cups, two thirds"),
         ("12345678901234", "1 2 3 4 5 6 7 8 9 0 1 2 3 4"),
         ("10-20, -5, I scored 5-3", "10 to 20, -5, I scored 5 to 3"),
-        ("16:9", "16 to 9"),
+        ("16:9, it was 3-2.", "16 to 9, it was 3 to 2."),
         ("call (555) 123-4567", "call 5 5 5, 1 2 3, 4 5 6 7"),
         ("+1 555-123-4567", "plus 1, 5 5 5, 1 2 3, 4 5 6 7"),
         ("555-1234", "5 5 5, 1 2 3 4"),
@@ -58,6 +58,7 @@ SAID = {
         ("€5, 20€, 3,50 €", "5 euros, 20 euros, 3 euros and 50 cents"),
         ("£0.05, £1.01", "5 pence, 1 pound and 1 penny"),
         ("$10k, $5M, ¥500", "10 thousand dollars, 5 million dollars, 500 yen"),
+        ("$20-$30, €5-10", "20 dollars to 30 dollars, 5 euros to 10 euros"),
         ("$5/month", "5 dollars per month"),
     ],
     "versions and names": [
