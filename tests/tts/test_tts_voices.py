@@ -184,7 +184,7 @@ def test_another_speaker_is_fetched_by_its_hash_and_says_british_words(
         asked.append((str(name), sha256))
         return Path(voice_path("heart"))
 
-    monkeypatch.setattr("services.tts.voices.neural.ensure_hub", fetched)
+    monkeypatch.setattr("shared.model.hub_fetch.ensure_hub", fetched)
     emma = load_voice("neural", "emma")
     assert asked == [("maureesewilliams/hibari:voices/bf_emma.int8.onnx", VOICES["emma"]["sha256"])]
     said, american = (

@@ -14,8 +14,6 @@ from services.tts.bending import factor
 from services.tts.rendering import Part
 from services.tts.voices import VoiceError
 from services.tts.voices.phonemes import Phonemes, english, stretches, timed_part, with_output
-from shared.model.hub_fetch import ensure_hub
-from shared.model.hub_name import HubName
 from shared.model.progress import Progress
 
 DURATIONS = "/Clip_output_0"
@@ -76,4 +74,7 @@ def _file(speaker: str, entry: dict[str, Any], report: Progress) -> Path:
         return Path(voice_path(speaker))
     with contextlib.suppress(FileNotFoundError):
         return Path(voice_path(speaker, download_missing=False))
+    from shared.model.hub_fetch import ensure_hub  # heavy, and the first speaker needs none of it
+    from shared.model.hub_name import HubName
+
     return ensure_hub(HubName(HUB, f"voices/{entry['file']}"), sha256=entry["sha256"], progress=report)
