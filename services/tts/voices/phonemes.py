@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from services.tts.audio import Floats
+from services.tts.english import as_said
 from services.tts.mouth import from_phonemes
 from services.tts.rendering import Part, TimedWord
 
@@ -25,7 +26,7 @@ CLAUSE_PHONEMES = 200
 """Longer sentences are split behind the next comma."""
 NAMES = {"Akane": "ɑkˈɑnA"}
 """Said as written here; hibari's own guess rhymes with 'cane'."""
-_NAME = re.compile(rf"\b({'|'.join(NAMES)})\b")
+_NAME = re.compile(rf"\b({'|'.join(NAMES)})\b", re.IGNORECASE)
 
 
 class Phonemes(NamedTuple):
@@ -36,10 +37,8 @@ class Phonemes(NamedTuple):
 
 
 def english(g2p: Any, text: str) -> list[Token]:
-    """Tokens by hibari's G2P, whose alphabet is Kokoro's; words are normalised ("5 km" is "5 kilometers")."""
-    from hibari.g2p.normalize import normalize
-
-    marked = _NAME.sub(lambda name: f"[{name[0]}](/{NAMES[name[0]]}/)", normalize(text))
+    """Tokens by hibari's G2P, whose alphabet is Kokoro's, of the words of `as_said`."""
+    marked = _NAME.sub(lambda name: f"[{name[0]}](/{NAMES[name[0].title()]}/)", as_said(text))
     return [
         (token.text, token.phonemes or "", bool(token.whitespace))
         for token in g2p.phonemize_tokens(g2p.tokenize(marked))
