@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
 from benchmarks.figures import Figure, percentile
+from benchmarks.page import her_page
 
 FRAME = "FireAnimationFrame"
 PARTS = {
@@ -24,10 +23,10 @@ SETTLED = 60
 BAR = "at most 8"
 
 
-def measured(url: str, play: Callable[[], None]) -> list[Figure]:
+def measured(url: str, play: Callable[[], object]) -> list[Figure]:
     """Her page at 1080p while `play` lasts. Raises RuntimeError, in a sentence, without a browser."""
-    with a_browser() as browser:
-        page = live_page(browser, url, 1920, 1080)
+    with her_page(url) as page:
+        browser = page.context.browser
         browser.start_tracing(page=page, categories=["devtools.timeline"])
         play()
         events = json.loads(browser.stop_tracing())["traceEvents"]
@@ -42,29 +41,6 @@ def measured(url: str, play: Callable[[], None]) -> list[Figure]:
         *(Figure(f"stage.frame_{part}_p95_ms", value, "ms") for part, value in p95_ms.items()),
         Figure("stage.frames", len(frames), "frames"),
     ]
-
-
-@contextmanager
-def a_browser() -> Iterator[Any]:
-    """A Chromium driven by Playwright. Raises RuntimeError, in a sentence, without one."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise RuntimeError("playwright is not installed (pip install -e '.[dev]')") from None
-    with sync_playwright() as driver:
-        path = shutil.which("chromium") or shutil.which("google-chrome") or driver.chromium.executable_path
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=120_000)
-        yield browser
-        browser.close()
-
-
-def live_page(browser: Any, url: str, width: int, height: int) -> Any:
-    """A page of the stage that has had the state; sizes in pixels."""
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(120_000)
-    page.goto(url)
-    page.wait_for_selector("html[data-live=yes]", state="attached")
-    return page
 
 
 def frames_of(events: Iterable[Mapping[str, Any]]) -> list[dict[str, float]]:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.page import her_page
 from benchmarks.stage import running_stage
-from benchmarks.stage_frames import a_browser, live_page
 from shared.bus import Bus
 from shared.events import ChatMessage, Mood, Mouth, Progress, Timeline, TurnState, Word
 from shared.mood_model import MOODS
@@ -47,19 +47,24 @@ SHEET = """
 def expressions(folder: Path) -> None:
     """Writes MOOD-SIZE.png into `folder`, and `expressions.png`, the smallest ones on one sheet."""
     folder.mkdir(parents=True, exist_ok=True)
-    with running_stage() as (url, _, buses), a_browser() as browser:
+    with running_stage() as (url, _, buses):
         for size in SIZES:
             place = f"{url}?hide=chat,captions,status&background={BACKGROUND}"
-            for mood in MOODS:
-                page = live_page(browser, place, size, size)
-                buses["director"].publish("avatar.mood", Mood(mood=mood))
-                _until(lambda page=page, mood=mood: page.evaluate(FREEZE, [mood, 0]))  # type: ignore[misc]
-                page.screenshot(path=folder / f"{mood}-{size}.png")
-                page.close()
-        cards = [_card(folder, mood) for mood in MOODS]
-        sheet = browser.new_page(viewport={"width": 4 * 206 + 6, "height": 2 * 206 + 6})
-        sheet.set_content(SHEET + "".join(cards))
-        sheet.screenshot(path=folder / "expressions.png")
+            with her_page(place, size, size) as page:
+                for mood in MOODS:
+                    buses["director"].publish("avatar.mood", Mood(mood=mood))
+                    _until(lambda page=page, mood=mood: page.evaluate(FREEZE, [mood, 0]))  # type: ignore[misc]
+                    page.screenshot(path=folder / f"{mood}-{size}.png")
+                    page.reload()
+                    page.wait_for_selector("html[data-live=yes]", state="attached")
+                if size == SIZES[-1]:
+                    _sheet(page.context.browser, folder)
+
+
+def _sheet(browser: Any, folder: Path) -> None:
+    sheet = browser.new_page(viewport={"width": 4 * 206 + 6, "height": 2 * 206 + 6})
+    sheet.set_content(SHEET + "".join(_card(folder, mood) for mood in MOODS))
+    sheet.screenshot(path=folder / "expressions.png")
 
 
 def _until(look: Callable[[], Any]) -> None:
@@ -77,8 +82,10 @@ def _card(folder: Path, mood: str) -> str:
 
 def scene(file: Path, width: int, height: int) -> None:
     """Her page while she answers the last of three lines."""
-    with running_stage() as (url, _, buses), a_browser() as browser:
-        page = live_page(browser, f"{url}?background={BACKGROUND}", width, height)
+    with (
+        running_stage() as (url, _, buses),
+        her_page(f"{url}?background={BACKGROUND}", width, height) as page,
+    ):
         _answer(buses, page)
         page.screenshot(path=file)
 

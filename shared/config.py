@@ -130,11 +130,11 @@ class TtsSettings(Section):
 
     voice: Literal["neural", "kokoro", "pyttsx3", "silent"] = "neural"
     speaker: str = Field(default="", pattern=r"^[a-z_]*$")
-    """Who speaks with `kokoro`; empty: af_heart."""
+    """Who speaks with `neural` or `kokoro`; empty: the first of them, heart or af_heart."""
     expressive: bool = True
     """Her mood bends pace and pitch of the voice."""
-    device: Literal["auto", "null"] = "auto"
-    """`auto` is the system's default output; `null` plays to nowhere at the right speed."""
+    device: str = Field(default="auto", min_length=1)
+    """`auto` is the system's output, `null` nowhere at the right speed; else a part of a device's name."""
     mute: bool = False
     """Speak in real time without sound: mouth and captions go on."""
     audio_out: str = ""
