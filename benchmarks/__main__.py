@@ -15,6 +15,7 @@ BENCHMARKS = (
     "stage",
     "llm_service",
     "hearing",
+    "sync",
     "voice",
     "engine",
     "adapter",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.sound import planned_frames, taken_recordings
 from services.tts.audio import SAMPLE_RATE_HZ, Pcm, sounding_span
-from services.tts.rendering import planned_pause_s
 from shared.bus import Message
 from shared.events import Progress, Timeline
 
@@ -42,26 +41,21 @@ class Turns:
         """Every message of the show, in order."""
         event = message.payload
         if isinstance(event, Timeline):
-            pause_s = 0.0 if event.last or not event.duration_s else planned_pause_s(event.text)
-            frames = round(event.duration_s * SAMPLE_RATE_HZ)
             in_time = self._sounded < len(self._planned) or not self._planned
-            self._planned.append(Planned(frames, round(pause_s * SAMPLE_RATE_HZ), in_time))
+            self._planned.append(Planned(*planned_frames(event), in_time))
         elif isinstance(event, Progress) and self._sounded < len(self._planned):
             ended = event.position_s * SAMPLE_RATE_HZ >= self._planned[self._sounded].frames - 2
             self._sounded += ended
 
     def end(self) -> None:
         """The turn is over: measure its recording, if it left one, and forget both."""
-        for path in self._folder.glob("*.wav"):
-            with wave.open(str(path)) as file:
-                pcm = np.frombuffer(file.readframes(file.getnframes()), np.dtype("<i2"))
+        for pcm in taken_recordings(self._folder):
             audible = [chunk for chunk in self._planned if chunk.frames]
             for chunk, beyond_ms in zip(audible[1:], beyond_plan_ms(pcm, audible), strict=True):
                 if chunk.in_time:
                     self.beyond_ms.append(beyond_ms)
                 else:
                     self.late += 1
-            path.unlink()
         self._planned, self._sounded = [], 0
 
 

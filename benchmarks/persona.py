@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from services.director.blocklist import load_blocklist
 from services.director.gate import Gate
 from services.director.inputs import Answered, Arrived, Input, PresenceChanged
 from services.director.memory import Memory
 from services.director.turns import Turns
 from services.llm.generation import Ended, Piece
 from services.llm.inference import Inference
+from shared.blocklist import load_blocklist
 from shared.commands import Cancel, Generate
 from shared.config import LlmSettings, load_settings, load_toml
 from shared.events import ChatMessage, Finished, Token, TurnState

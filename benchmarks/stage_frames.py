@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
 from benchmarks.figures import Figure, percentile
+from benchmarks.page import her_page
 
 FRAME = "FireAnimationFrame"
 PARTS = {
@@ -23,23 +23,13 @@ SETTLED = 60
 BAR = "at most 8"
 
 
-def measured(url: str, play: Callable[[], None]) -> list[Figure]:
+def measured(url: str, play: Callable[[], object]) -> list[Figure]:
     """Her page at 1080p while `play` lasts. Raises RuntimeError, in a sentence, without a browser."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise RuntimeError("playwright is not installed (pip install -e '.[dev]')") from None
-    with sync_playwright() as driver:
-        path = shutil.which("chromium") or shutil.which("google-chrome") or driver.chromium.executable_path
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=120_000)
-        page = browser.new_page(viewport={"width": 1920, "height": 1080})
-        page.set_default_timeout(120_000)
-        page.goto(url)
-        page.wait_for_selector("html[data-live=yes]", state="attached")
+    with her_page(url) as page:
+        browser = page.context.browser
         browser.start_tracing(page=page, categories=["devtools.timeline"])
         play()
         events = json.loads(browser.stop_tracing())["traceEvents"]
-        browser.close()
     frames = frames_of(events)[SETTLED:]
     if not frames:
         raise RuntimeError("the page drew too few frames to judge: the machine is too busy")

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import random
 import statistics
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from benchmarks.figures import Figure, percentile
+from benchmarks.interruptions import interrupted
 from benchmarks.pauses import Turns
 from benchmarks.running_show import Show, running_show
 from shared.bus import Message
-from shared.commands import Interrupt
 from shared.config import ROOT, load_toml
 
 LINES = load_toml(ROOT / "benchmarks" / "data" / "chat_log.toml")["lines"]
 INTERRUPTIONS = 200
-LATEST_S = 1.5
-"""An interruption comes at a random moment of the first seconds of sound."""
-AFTERWARDS_S = 0.15
-"""How long is listened for what should not come any more."""
-SILENCE = "at most 80, with a fade of 5 ms and the device's buffer"
 PAUSE = "at most 60 where the next chunk was ready in time"
 PARTS = ("prefill", "decode", "synthesis", "device")
-STALE = ("speech.progress", "speech.timeline", "avatar.mouth")
 
 
 def run() -> Iterator[Figure]:
-    """One show for all figures, without a sound card (a device of 10 ms that keeps time)."""
+    """One show for all figures, without a sound card: a null device keeps time, and its buffer counts."""
     with tempfile.TemporaryDirectory() as folder, running_show(f"--audio-out={folder}") as show:
         turns = Turns(Path(folder))
         parts: dict[str, list[float]] = defaultdict(list)
@@ -48,11 +40,7 @@ def run() -> Iterator[Figure]:
         yield Figure("voice.pause_beyond_plan_p99", percentile(turns.beyond_ms, 0.99), "ms", target=PAUSE)
         in_time = len(turns.beyond_ms) / (len(turns.beyond_ms) + turns.late)
         yield Figure("voice.chunks_in_time", in_time, "share")
-        stopped_ms, stale = _interruptions(show)
-    yield Figure("voice.interrupt_to_stopped_p50", statistics.median(stopped_ms), "ms")
-    yield Figure("voice.interrupt_to_stopped_p99", percentile(stopped_ms, 0.99), "ms", target=SILENCE)
-    for topic in STALE:
-        yield Figure(f"voice.stale.{topic}", stale[topic], "events", target="0")
+        yield from interrupted(show, Path(folder), LINES, INTERRUPTIONS).figures()
 
 
 def _parts_ms(show: Show, line: str, turns: Turns) -> dict[str, float]:
@@ -89,42 +77,3 @@ def _parts_ms(show: Show, line: str, turns: Turns) -> dict[str, float]:
         return {}
     found["rest"] = found["all"] - sum(found.get(part, 0.0) for part in PARTS)
     return found
-
-
-def _interruptions(show: Show) -> tuple[list[float], dict[str, int]]:
-    """Milliseconds from interruptions to the voice's word that it stopped, and events of her turns after."""
-    chance = random.Random(7)
-    stopped_ms: list[float] = []
-    stale = dict.fromkeys(STALE, 0)
-    while len(stopped_ms) < INTERRUPTIONS:
-        show.submit(chance.choice(LINES))
-        sounding = show.until(lambda m: m.topic == "speech.progress" or _is_over(m), 60)
-        if _is_over(sounding):
-            continue
-        turn = sounding.payload.turn
-        if any(_is_over(message) for message in _during(show, chance.uniform(0, LATEST_S))):
-            continue  # she had said all
-        asked_ns = time.monotonic_ns()
-        show.bus.request(Interrupt(reason="benchmark"), timeout_s=5.0)
-        finished = show.until(partial(_is_silent, turn), 10)
-        if finished.payload.reason != "stopped":
-            continue  # her last word came first
-        stopped_ms.append((finished.mono - asked_ns) / 1e6)
-        for message in _during(show, AFTERWARDS_S):
-            if message.topic in STALE and message.payload.turn == turn:
-                stale[message.topic] += 1
-    return stopped_ms, stale
-
-
-def _during(show: Show, seconds: float) -> Iterator[Message]:
-    until_s = time.monotonic() + seconds
-    while message := show.next(until_s - time.monotonic()):
-        yield message
-
-
-def _is_silent(turn: str, message: Message) -> bool:
-    return message.topic == "speech.finished" and message.payload.turn == turn
-
-
-def _is_over(message: Message) -> bool:
-    return message.topic == "turn.state" and message.payload.phase == "done"

@@ -241,7 +241,7 @@ class Panic(Command):
 
 
 class SetMood(Command):
-    """Put on a face until the next chunk of speech brings its own mood."""
+    """Put on a face until the next chunk of speech brings its own mood; a turn's end leaves it on."""
 
     wire_name = "director.mood"
     owner = "director"

@@ -99,7 +99,7 @@ class DirectorSettings(Section):
     history_turns: int = Field(default=2, ge=0, le=1_000)
     """Earlier exchanges sent along with a new message; a small model repeats itself when it reads more."""
     blocklist: str = ""
-    """A text file of words and phrases, one a line, never answered or voiced; adds to the built-in list."""
+    """A text file of words, one a line, never answered, voiced or shown; adds to the built-in list."""
     remember: bool = True
     """Keep what viewers tell about themselves (a pet, a job, an exam) for their next visit."""
     remember_days: int = Field(default=90, ge=1, le=3_650)
@@ -130,11 +130,11 @@ class TtsSettings(Section):
 
     voice: Literal["neural", "kokoro", "pyttsx3", "silent"] = "neural"
     speaker: str = Field(default="", pattern=r"^[a-z_]*$")
-    """Who speaks with `kokoro`; empty: af_heart."""
+    """Who speaks with `neural` or `kokoro`; empty: the first of them, heart or af_heart."""
     expressive: bool = True
     """Her mood bends pace and pitch of the voice."""
-    device: Literal["auto", "null"] = "auto"
-    """`auto` is the system's default output; `null` plays to nowhere at the right speed."""
+    device: str = Field(default="auto", min_length=1)
+    """`auto` is the system's output, `null` nowhere at the right speed; else a part of a device's name."""
     mute: bool = False
     """Speak in real time without sound: mouth and captions go on."""
     audio_out: str = ""
@@ -159,11 +159,14 @@ class ApiSettings(Section):
     """Web pages (`https://example.org`) whose scripts may call it, beside those of this machine."""
 
 
+PUPPET_COLOURS = "hair|ribbon|trim|skin|eyes|cloth|collar|accent|gold|shirt"
+
+
 class StageSettings(Section):
     """Her page for OBS, and the bus for browsers; what the pages look like can also stand in their URL."""
 
     host: str = "127.0.0.1"
-    """Where it listens; at anything but loopback every page needs the token."""
+    """Where it listens; other machines always need the token."""
     port: int = Field(default=7780, ge=0, le=65_535)
     """0 takes a free one."""
     token: str = ""
@@ -177,8 +180,10 @@ class StageSettings(Section):
     font: str = "Nunito, 'Segoe UI', system-ui, sans-serif"
     caption_px: int = Field(default=44, ge=8, le=400)
     chat_px: int = Field(default=24, ge=8, le=400)
-    puppet: list[Annotated[str, Field(pattern=r"^[a-z]+=#[0-9a-fA-F]{6}$")]] = []
-    """Colours of the puppet, like `hair=#3355cc`; `configs/stack.toml` says which there are."""
+    puppet: list[
+        Annotated[str, Field(pattern=rf"^({PUPPET_COLOURS})=#([0-9a-fA-F]{{3}}|[0-9a-fA-F]{{6}})$")]
+    ] = []
+    """Colours of the puppet, like `hair=#3355cc` or `hair=#35c`."""
     vrm: str = ""
     """A VRM file (0.x or 1.0) that is shown instead of the puppet; empty: the puppet."""
 

@@ -75,6 +75,8 @@ class ChatMessage(Event):
     bits: int = 0
     first: bool = False
     """The platform says that this is the viewer's first message ever."""
+    rule: str = ""
+    """Of the block-list, where text or author break one: `profanity`, `lewd`, … Show neither then."""
 
 
 class ChatRetracted(Event):
@@ -83,15 +85,21 @@ class ChatRetracted(Event):
     channel: str
     message_id: str | None = None
     author_id: str | None = None
-    reason: Literal["deleted", "banned", "cleared", "blocked"]
+    reason: Literal["deleted", "banned", "cleared"]
 
-    def covers(self, message: ChatMessage) -> bool:
-        """Whether it takes back `message`."""
-        if self.channel != message.channel:
+    def covers(self, line: ChatMessage | TurnState) -> bool:
+        """Whether it takes back `line`, or the line that this turn answers."""
+        return self.names(
+            line.channel, line.id if isinstance(line, ChatMessage) else line.message_id, line.author_id
+        )
+
+    def names(self, channel: str, message_id: str | None, author_id: str) -> bool:
+        """Whether it takes back the line with this channel, id and author."""
+        if self.channel != channel:
             return False
         if self.message_id is not None:
-            return self.message_id == message.id
-        return self.author_id is None or self.author_id == message.author_id
+            return self.message_id == message_id
+        return self.author_id is None or self.author_id == author_id
 
 
 class TurnState(Event):
@@ -102,8 +110,11 @@ class TurnState(Event):
     """One integer for the whole show; readers drop whatever carries a lower one than they have seen."""
     phase: TurnPhase
     author: str = ""
+    author_id: str = ""
     prompt: str = ""
     """What is being answered: the viewer's line, or empty for something she says by herself."""
+    rule: str = ""
+    """The same of that line: show neither it nor its author, only what she says to it."""
     message_id: str | None = None
     channel: str = ""
     generation: str | None = None
@@ -114,6 +125,7 @@ class TurnState(Event):
     heard: str = ""
     """The words that left the loudspeaker; all of `text` unless she was interrupted."""
     end: TurnEnd | None = None
+    """`retracted`: the line was taken back, perhaps after another end; line and answer are empty then."""
     queued: int = 0
     """Messages waiting to be answered."""
     timings_ms: dict[str, float] = {}
@@ -127,6 +139,12 @@ class Cleared(Event):
     """A panic: whoever shows chat, captions or turns up to this epoch takes all of it away at once."""
 
     epoch: int
+
+
+class Muted(Event):
+    """Whether she is silenced: by a panic, and until somebody lifts it; a director that starts goes by it."""
+
+    muted: bool
 
 
 class Mood(Event):

@@ -79,8 +79,6 @@ class DashboardApp(App[int]):
     def __init__(self, feed: Feed, driver_class: type[Driver] | None = None) -> None:
         super().__init__(driver_class=driver_class)
         self.feed = feed
-        self._muted_by: str | None = None
-        """Session of the director that was muted; its successor starts unmuted."""
         self.animation_level = "none"
         self.chat = Chat("chat")
         self.prompt = Prompt("prompt")
@@ -157,7 +155,7 @@ class DashboardApp(App[int]):
 
     def action_panic(self) -> None:
         """Mute her at once, or let her speak again."""
-        self.feed.send(Panic(muted=not self.muted))
+        self.feed.send(Panic(muted=not self._state.muted))
 
     def action_figures(self) -> None:
         """In a narrow terminal: the figures instead of the chat, and back."""
@@ -176,16 +174,6 @@ class DashboardApp(App[int]):
         """To the end of the chat, and stay there."""
         self.chat.scroll_end(animate=False)
 
-    @property
-    def _director(self) -> str:
-        beat = self._state.beats.get("director")
-        return beat.session if beat else ""
-
-    @property
-    def muted(self) -> bool:
-        """True while the director that was muted from here lives."""
-        return self._muted_by is not None and self._muted_by == self._director
-
     def _notified(self) -> None:
         """Called by the bus thread."""
         # Not call_later alone: from a signal handler (SIGTERM) that would not wake the event loop.
@@ -202,7 +190,7 @@ class DashboardApp(App[int]):
         self._state = state
         if state.exchanges is not before.exchanges or state.waiting is not before.waiting:
             self._chat_pace.run()
-        self._panel_pace.run(now=state.phase != before.phase)
+        self._panel_pace.run(now=(state.phase, state.muted) != (before.phase, before.muted))
 
     def _answered(self, answer: Answer) -> None:
         command: Command = answer.command
@@ -212,9 +200,6 @@ class DashboardApp(App[int]):
                 with self.prevent(Input.Changed):
                     self.prompt.value = command.text
                 self.prompt.cursor_position = len(command.text)
-        elif isinstance(command, Panic):
-            self._muted_by = self._director if command.muted else None
-            self._draw_panel()
 
     def _say(self, sentence: str) -> None:
         notice = self._blocks["notice"]
@@ -232,7 +217,7 @@ class DashboardApp(App[int]):
 
     def _draw_panel(self) -> None:
         width = self.size.width
-        self._blocks["header"].show(lines.header(self._state, width, self.muted))
+        self._blocks["header"].show(lines.header(self._state, width))
         if width < WIDE_COLUMNS:
             self._blocks["summary"].show(lines.summary(self._state, width))
         self._blocks["panel"].show(lines.panel(self._state, PANEL_COLUMNS - 4))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from services.dashboard.health import ProcessRow
 from services.dashboard.state import DashboardState, Exchange
-from services.dashboard.words import ending_note, parameters, printable, short_dtype
+from services.dashboard.words import blocked_note, ending_note, parameters, printable, short_dtype
 from shared.events import TrainStep
 from shared.sanitize import clean_name
 
@@ -44,7 +44,8 @@ def exchange_lines(exchange: Exchange, width: int) -> list[Text]:
         if exchange.retracted:
             line.append("message deleted", Style(color=FAINT, italic=True))
         else:
-            line.append(printable(exchange.prompt), Style(color=INK))
+            line.append(blocked_note(exchange.rule), Style(color=BAD))
+            line.append(printable(exchange.prompt), Style(color=DIM if exchange.rule else INK))
         lines += wrap(line, width - 1)
     lines += _bubble(_reply(exchange), width)
     return [*lines, Text()]
@@ -58,13 +59,14 @@ def waiting_lines(state: DashboardState, width: int, limit: int = 3) -> list[Tex
         lines.append(Text(f"  {len(state.waiting) - len(shown)} more waiting", Style(color=FAINT)))
     for item in shown:
         line = Text().append("◦ ", Style(color=FAINT)).append_text(_name(item.author, item.channel))
+        line.append(blocked_note(item.rule), Style(color=BAD))
         line.append(printable(item.text), Style(color=DIM))
         line.truncate(max(width, 1), overflow="ellipsis")
         lines.append(line)
     return lines
 
 
-def header(state: DashboardState, width: int, muted: bool = False) -> Text:
+def header(state: DashboardState, width: int) -> Text:
     """Her name and what she does right now, one line."""
     text = Text(no_wrap=True)
     text.append(" 茜 Akane ", Style(color="#fff4f0", bgcolor="#a32b37", bold=True))
@@ -76,7 +78,7 @@ def header(state: DashboardState, width: int, muted: bool = False) -> Text:
     text.append("  ● ", Style(color=color)).append(phase, Style(color=INK))
     if state.mood != "neutral":
         text.append(f" · {state.mood}", Style(color=DIM))
-    if muted:
+    if state.muted:
         text.append("  MUTED (F2) ", Style(color=BAD, bold=True))
     rows = state.rows
     if rows:

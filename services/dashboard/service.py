@@ -9,7 +9,7 @@ from services.dashboard.feed import Answer, Feed
 from services.dashboard.state import TOPICS, DashboardState, reduce, repair
 from shared.bus import Bus, CommandError, Message, SourceLost
 from shared.clock import Clock
-from shared.commands import Command, Replay, ReplayReply, Reply
+from shared.commands import Command, Panic, Replay, ReplayReply, Reply, StopSpeech
 from shared.config import Settings
 from shared.service import BEAT_S, Service
 
@@ -50,6 +50,9 @@ class Dashboard(Service):
         """Send what was typed, ask for missed tokens, show what is new."""
         for command in self.feed.take_commands():
             self.bus.ask(command, partial(self._answered, command))
+            if isinstance(command, Panic) and command.muted:
+                # The director may hang; its next epoch is never below this one, so nothing of it is refused.
+                self.bus.ask(StopSpeech(epoch=self.state.epoch + 1), lambda _: None)
         hole = self.state.hole
         if hole is not None and hole != self._replayed:
             self._replayed = hole

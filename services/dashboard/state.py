@@ -15,6 +15,7 @@ from shared.events import (
     Health,
     LlmStats,
     Mood,
+    Muted,
     Processes,
     ProcessInfo,
     Token,
@@ -35,6 +36,7 @@ TOPICS = (
     "llm.token",
     "llm.stats",
     "avatar.mood",
+    "show.muted",
     "sys.health",
     "sys.processes",
     "train.step",
@@ -49,10 +51,11 @@ class Exchange:
     epoch: int
     author: str = ""
     author_id: str = ""
-    """Known when the line itself was seen, not only the turn that answers it."""
     prompt: str = ""
     message_id: str | None = None
     channel: str = ""
+    rule: str = ""
+    """Of the block-list, if the line breaks one: other pictures leave it out."""
     draft: Draft | None = None
     text: str = ""
     heard: str = ""
@@ -84,6 +87,7 @@ class Waiting:
     channel: str
     text: str
     epoch: int
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ class DashboardState:
     phase: str = "idle"
     queued: int = 0
     mood: str = "neutral"
+    muted: bool = False
+    """Her director says so, or the last one did: the next goes by it."""
     stats: LlmStats | None = None
     rates: tuple[float, ...] = ()
     training: TrainStep | None = None
@@ -146,6 +152,8 @@ def reduce(state: DashboardState, item: Message | SourceLost) -> DashboardState:
         return _retracted(state, event)
     if isinstance(event, Mood):
         return state if event.epoch and event.epoch < state.epoch else replace(state, mood=event.mood)
+    if isinstance(event, Muted):
+        return replace(state, muted=event.muted)
     if isinstance(event, LlmStats):
         busy = event.active and event.tokens_per_s > 0
         rates = (*state.rates, event.tokens_per_s)[-SPARK_LIMIT:] if busy else state.rates
@@ -185,10 +193,11 @@ def _turn(state: DashboardState, event: TurnState) -> DashboardState:
         exchange,
         epoch=event.epoch,
         author=event.author or exchange.author,
-        author_id=picked.author_id if picked else exchange.author_id,
+        author_id=event.author_id or exchange.author_id,
         prompt=event.prompt or exchange.prompt,
         message_id=event.message_id or exchange.message_id,
         channel=event.channel or exchange.channel,
+        rule=event.rule or exchange.rule,
         text=event.text,
         heard=event.heard,
         timings_ms=event.timings_ms or exchange.timings_ms,
@@ -228,20 +237,17 @@ def _token(state: DashboardState, event: Token) -> DashboardState:
 def _chat(state: DashboardState, event: ChatMessage) -> DashboardState:
     if any(e.message_id == event.id for e in reversed(state.exchanges)):
         return state
-    line = Waiting(event.id, event.author, event.author_id, event.channel, event.text, state.epoch)
+    line = Waiting(
+        event.id, event.author, event.author_id, event.channel, event.text, state.epoch, event.rule
+    )
     kept = tuple(w for w in state.waiting if w.id != event.id)
     return replace(state, waiting=(*kept, line)[-WAITING_LIMIT:])
 
 
 def _retracted(state: DashboardState, event: ChatRetracted) -> DashboardState:
-    def hit(channel: str, message_id: str | None, author_id: str | None) -> bool:
-        if event.message_id is not None:
-            return message_id == event.message_id
-        return channel == event.channel and event.author_id in (None, author_id)
-
-    waiting = tuple(w for w in state.waiting if not hit(w.channel, w.id, w.author_id))
+    waiting = tuple(w for w in state.waiting if not event.names(w.channel, w.id, w.author_id))
     exchanges = tuple(
-        replace(e, retracted=True) if e.prompt and hit(e.channel, e.message_id, e.author_id) else e
+        replace(e, retracted=True) if e.prompt and event.names(e.channel, e.message_id, e.author_id) else e
         for e in state.exchanges
     )
     return replace(state, waiting=waiting, exchanges=exchanges)

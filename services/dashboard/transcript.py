@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from services.dashboard.words import ENDS, ending_note, parameters, printable, short_dtype
+from services.dashboard.words import ENDS, blocked_note, ending_note, parameters, printable, short_dtype
 from shared.bus import Message, SourceLost
 from shared.events import LlmStats, TurnState
 from shared.sanitize import clean_name
@@ -32,12 +32,17 @@ def advance(transcript: Transcript, item: Message | SourceLost) -> tuple[Transcr
     event = item.payload
     if not isinstance(event, TurnState) or event.epoch < transcript.epoch:
         return transcript, ""
+    if event.end == "retracted" and event.turn != transcript.turn:
+        return (
+            transcript,
+            "",
+        )  # printed long ago, or not known here: there is nothing to say of it
     out = ""
     if event.turn != transcript.turn or event.phase == "idle":
         out = _cut_off(transcript)
         transcript = Transcript(turn=event.turn, open=event.phase != "idle")
         if transcript.open and event.prompt and event.channel != "terminal":
-            out += f"{clean_name(event.author)}: {printable(event.prompt)}\n"
+            out += f"{clean_name(event.author)}: {blocked_note(event.rule)}{printable(event.prompt)}\n"
     transcript = replace(transcript, epoch=event.epoch, session=item.session)
     if not transcript.open:
         return transcript, out

@@ -20,6 +20,11 @@ def ending_note(end: str | None, answered: bool) -> str:
     return "" if end is None or (end == "refused" and answered) else ENDS.get(end, "")
 
 
+def blocked_note(rule: str) -> str:
+    """What stands before a line that breaks the block-list's `rule`; nothing without one."""
+    return f"[blocked: {printable(rule).replace('_', ' ')}] " if rule else ""
+
+
 def printable(text: str) -> str:
     """`text` without control, escape and bidirectional characters; line breaks stay."""
     return "\n".join(clean_text(line, _MAX_SHOWN_CHARS) for line in text.splitlines()[:200])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.director import phrases
-from services.director.blocklist import Blocklist
+from shared.blocklist import Blocklist
 from shared.persona import Persona
 
 LOOP_WORDS = 5

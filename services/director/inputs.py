@@ -54,6 +54,13 @@ class MuteAsked:
 
 
 @dataclass(frozen=True)
+class MoodAsked:
+    """The operator puts a face on her."""
+
+    mood: MoodName
+
+
+@dataclass(frozen=True)
 class Answered:
     """What became of a command that was sent: `code` is empty when it was obeyed."""
 
@@ -103,9 +110,12 @@ class Died:
 
 @dataclass(frozen=True)
 class Resumed:
-    """At start: the turns that an earlier director published, oldest first."""
+    """At start: the turns that an earlier director published, oldest first, and how it left the show."""
 
     states: tuple[TurnState, ...]
+    epoch: int = 0
+    """Of its last panic, which may lie above those of all turns."""
+    muted: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,7 @@ Input = (
     | SayAsked
     | InterruptAsked
     | MuteAsked
+    | MoodAsked
     | Token
     | Finished
     | SpeechFinished

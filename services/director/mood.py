@@ -23,7 +23,11 @@ SIGNS: dict[MoodName, str] = {
     "happy": "😊😄😁❤💖✨",
 }  # fmt: skip
 """Emoji that say more than the words about them."""
-_TAG = re.compile(rf"[\[(*<]\s*({'|'.join(get_args(MoodName))})\s*[\])*>]", re.IGNORECASE)
+_NAME = rf"\s*(?:{'|'.join(get_args(MoodName))})\s*"
+_TAG = re.compile(rf"[\[<]({_NAME})[\]>]|\*{{1,2}}({_NAME})\*{{1,2}}|\(({_NAME})\)", re.IGNORECASE)
+"""In brackets, which nobody speaks; or between stars or parentheses, where a word of hers may stand, too."""
+_ENDED = re.compile(r"(?<!\.)[.!?。！？][^\w.…]*$|\n\s*$")
+"""A sentence is over; after an ellipsis it may go on."""
 
 
 @cache
@@ -32,12 +36,23 @@ def mood_model() -> MoodModel:
     return load_mood_model(FILE)
 
 
-def take_tags(text: str) -> tuple[str, MoodName | None]:
-    """Text without mood tags such as `[happy]`, and the last mood they named."""
+def take_tags(text: str, said: str = "") -> tuple[str, MoodName | None]:
+    """Text without mood tags such as `[happy]`, and the last mood they named; `said` came before it.
+
+    `*happy*` and `(happy)` are tags where they stand alone or begin a sentence: all else is a word of hers.
+    """
     mood: MoodName | None = None
+    kept, at = "", 0
     for match in _TAG.finditer(text):
-        mood = next(name for name in MOODS if name == match.group(1).lower())
-    return _TAG.sub("", text), mood
+        kept, at = kept + text[at : match.start()], match.start()
+        in_brackets, in_stars, in_parentheses = match.groups()
+        before = said + kept
+        is_alone = not (kept + text[match.end() :]).strip()
+        if in_brackets or is_alone or not before.strip() or _ENDED.search(before):
+            named = (in_brackets or in_stars or in_parentheses).strip().lower()
+            mood = next(name for name in MOODS if name == named)
+            at = match.end()
+    return kept + text[at:], mood
 
 
 class Feeling:

@@ -65,7 +65,7 @@ class Reply:
     def _judge(self, chunks: list[Chunk]) -> list[Piece]:
         pieces: list[Piece] = []
         for chunk in chunks:
-            text, tagged = take_tags(chunk.text)
+            text, tagged = take_tags(chunk.text, self._scene.said)
             if not self._scene.said:
                 text = self._label.sub("", text, count=1) if self._label.match(text) else text
             text = " ".join(_MARKS.sub(" ", _ACTION.sub("", text)).split())

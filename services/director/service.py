@@ -7,7 +7,6 @@ import random
 import time
 from typing import Literal
 
-from services.director.blocklist import load_blocklist
 from services.director.gate import Gate, Scene
 from services.director.inputs import (
     AdapterChanged,
@@ -17,6 +16,7 @@ from services.director.inputs import (
     Heard,
     Input,
     InterruptAsked,
+    MoodAsked,
     MuteAsked,
     PresenceChanged,
     Replayed,
@@ -29,6 +29,7 @@ from services.director.mood import mood_model
 from services.director.presence import Presences
 from services.director.regulars import Regulars, regulars_path
 from services.director.turns import Turns
+from shared.blocklist import load_blocklist
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
 from shared.clock import Clock
 from shared.commands import Command, Interrupt, Panic, Replay, ReplayReply, Reply, Say, SayReply, SetMood
@@ -42,6 +43,7 @@ from shared.events import (
     Health,
     LlmStats,
     Mood,
+    Muted,
     Processes,
     Progress,
     SpeechFinished,
@@ -75,6 +77,8 @@ class Director(Service):
         "speech.progress",
         "speech.finished",
         "turn.state",
+        "show.cleared",
+        "show.muted",
         "sys.health",
         "sys.processes",
     )
@@ -83,6 +87,8 @@ class Director(Service):
         super().__init__(settings, bus, clock)
         self._presences = Presences()
         self._earlier: list[TurnState] = []
+        self._cleared_epoch = 0
+        self._was_muted = False
         self._has_resumed = False
 
     def start(self) -> None:
@@ -110,6 +116,10 @@ class Director(Service):
         if isinstance(payload, TurnState):
             if message.session != self.bus.session and not self._has_resumed:
                 self._earlier.append(payload)
+        elif isinstance(payload, Cleared):
+            self._cleared_epoch = max(self._cleared_epoch, payload.epoch)
+        elif isinstance(payload, Muted):
+            self._was_muted = payload.muted
         elif isinstance(payload, ChatMessage):
             self._resume()
             self._do(Arrived(payload, self._when(message), message.id))
@@ -194,21 +204,17 @@ class Director(Service):
         log.warning("%s by %s", "muted" if command.muted else "unmuted", request.source)
         self._resume()
         self._do(MuteAsked(command.muted))
+        self._tell_muted(command.muted)
         if command.muted:
             # A turn that still falls silent ends under the epoch it has; what comes later is above it.
             stage = self.turns.stage
             self.bus.publish(
                 "show.cleared", Cleared(epoch=stage.epoch if self.turns.turn else stage.raise_epoch())
             )
-            self.degraded("She is muted until director.panic with muted=false.")
-        else:
-            self.ready(self._gate.persona.name)
 
     def _set_mood(self, command: SetMood, _: Request) -> None:
         self._resume()
-        turn = self.turns.turn
-        mood = Mood(turn=turn.id if turn else None, epoch=self.turns.stage.epoch, mood=command.mood)
-        self.bus.publish("avatar.mood", mood)
+        self._do(MoodAsked(command.mood))
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -216,8 +222,19 @@ class Director(Service):
         """Once, when everything retained has been read."""
         if not self._has_resumed:
             self._has_resumed = True
-            self._do(Resumed(tuple(self._earlier)))
+            self._do(Resumed(tuple(self._earlier), self._cleared_epoch, self._was_muted))
             self._earlier.clear()
+            if self._was_muted:
+                log.warning("still muted, as the director before this one was")
+                self._tell_muted(True)
+
+    def _tell_muted(self, muted: bool) -> None:
+        """Said by every director anew: a bus that starts again learns it from the one that lives."""
+        self.bus.publish("show.muted", Muted(muted=muted))
+        if muted:
+            self.degraded("She is muted until director.panic with muted=false.")
+        else:
+            self.ready(self._gate.persona.name)
 
     def _do(self, happened: Input) -> None:
         for effect in self.turns.handle(happened, self.clock()):

@@ -24,6 +24,8 @@ class Waiting:
     """Said as they are, without the model."""
     end: TurnEnd = "stop"
     """How the turn of these words ends."""
+    rule: str = ""
+    """Of the block-list, if the message breaks one."""
 
 
 @dataclass
@@ -68,6 +70,9 @@ class Turn:
     heard: str | None = None
     """What the voice said at the end that was heard of it."""
 
+    handed_at: tuple[int, int] | None = None
+    """How far its words had come when the operator last put a face on her (`resting.py`)."""
+
     timings_ms: dict[str, float] = field(default_factory=dict)
     tokens: int = 0
     tokens_per_s: float = 0.0
@@ -106,12 +111,14 @@ class Turn:
     def state(self, phase: TurnPhase, queued: int) -> TurnState:
         """As it is published."""
         message = self.item.message
-        return TurnState(
+        state = TurnState(
             turn=self.id,
             epoch=self.epoch,
             phase=phase,
             author=message.author if message else "",
+            author_id=message.author_id if message else "",
             prompt=message.text if message else "",
+            rule=self.item.rule,
             message_id=message.id if message else None,
             channel=message.channel if message else "",
             generation=self.generation,
@@ -124,3 +131,9 @@ class Turn:
             tokens=self.tokens,
             tokens_per_s=round(self.tokens_per_s, 1),
         )
+        return emptied(state) if self.end == "retracted" else state
+
+
+def emptied(state: TurnState) -> TurnState:
+    """The same without the viewer's line, which was taken back, and without what was said to it."""
+    return state.model_copy(update=dict.fromkeys(("author", "prompt", "text", "heard"), ""))

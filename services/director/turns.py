@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from services.director import drawing, voicing
+from services.director import drawing, resting, voicing
 from services.director.gate import Gate
 from services.director.inputs import (
     AdapterChanged,
@@ -21,6 +21,7 @@ from services.director.inputs import (
     Heard,
     Input,
     InterruptAsked,
+    MoodAsked,
     MuteAsked,
     PresenceChanged,
     Replayed,
@@ -30,10 +31,11 @@ from services.director.inputs import (
 )
 from services.director.memory import Memory
 from services.director.reply import prepared
+from services.director.resuming import resume
 from services.director.stage import Stage
 from services.director.turn import Turn, Waiting
-from shared.commands import Cancel, ChatTurn, Generate, StopSpeech
-from shared.events import ChatMessage, ChatRetracted, Finished, SpeechFinished, Token, TurnEnd, TurnState
+from shared.commands import Cancel, ChatTurn, Generate
+from shared.events import ChatMessage, ChatRetracted, Finished, SpeechFinished, Token, TurnEnd
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class Turns:
             SayAsked: self._say,
             InterruptAsked: lambda _: self._interrupt("interrupted"),
             MuteAsked: self._mute,
+            MoodAsked: lambda asked: resting.by_hand(self.stage, self.turn, asked.mood),
             Finished: self._finished,
             Answered: self._answered,
             PresenceChanged: self._presence,
@@ -106,7 +109,10 @@ class Turns:
                 self._end_unanswered(item, "error")
                 return
             item = replace(item, words=tuple(prepared(self.stage.persona.forgotten, "neutral")))
-        rule = self.stage.gate.refuses(message.text) or self.stage.gate.refuses(message.author)
+        gate = self.stage.gate
+        # The door has judged the line already; another door, attached by somebody, may not have.
+        rule = message.rule or gate.refuses(message.text) or gate.refuses(message.author)
+        item = replace(item, rule=rule or "")
         if rule == "self_harm" and not self.is_muted:
             item = replace(item, words=tuple(prepared(self.stage.persona.care, "sad")), end="refused")
         elif rule or self.is_muted or len(self.queue) >= self._queue_limit:
@@ -128,6 +134,8 @@ class Turns:
         return self.stage.memory.erase(message)
 
     def _retracted(self, retracted: ChatRetracted) -> None:
+        if self.turn and self.turn.item.message and retracted.covers(self.turn.item.message):
+            self._interrupt("retracted")
         kept: deque[Waiting] = deque()
         gone: list[Waiting] = []
         for item in self.queue:
@@ -138,8 +146,8 @@ class Turns:
             self._end_unanswered(item, "retracted")
         if self.stage.memory.forget(retracted):
             self._needs_warming = True
-        if self.turn and self.turn.item.message and retracted.covers(self.turn.item.message):
-            self._interrupt("retracted")
+        if self.stage.take_back(retracted):
+            self._say_again()
 
     def _say(self, say: SayAsked) -> None:
         self.queue.appendleft(Waiting(say.turn, self.stage.now, words=tuple(prepared(say.text, say.mood))))
@@ -204,25 +212,16 @@ class Turns:
             self._if_turn(lambda stage, turn, _: voicing.push(stage, turn), None)
 
     def _resumed(self, resumed: Resumed) -> None:
-        """Close what an earlier director left open, and rise above its epoch."""
-        stage = self.stage
-        latest = {state.turn: state for state in resumed.states}
-        stage.epoch = max((state.epoch for state in resumed.states), default=stage.epoch)
-        stage.raise_epoch()
-        for state in latest.values():
-            if state.phase in ("thinking", "speaking"):
-                closed = {"phase": "done", "end": "lost", "epoch": stage.epoch, "queued": 0}
-                stage.emit(state.model_copy(update=closed))
-        if resumed.states:
-            stage.emit(Cancel(below_epoch=stage.epoch))
-            stage.emit(StopSpeech(epoch=stage.epoch))
-        stage.emit(TurnState(turn="", epoch=stage.epoch, phase="idle"))
+        self.is_muted = resumed.muted
+        resume(self.stage, resumed)
 
     def _tick(self, _: Tick) -> None:
         if self._warm_generation and self.stage.now > self._warm_deadline:
             self._warm_generation = None
         self._if_turn(lambda stage, turn, _: drawing.tick(stage, turn), None)
         self._if_turn(lambda stage, turn, _: voicing.tick(stage, turn), None)
+        if not self.turn and not self.queue:
+            resting.tick(self.stage)
 
     # -- from turn to turn ---------------------------------------------------------------------------------
 
@@ -258,6 +257,7 @@ class Turns:
         drawing.stop(stage, turn)
         turn.note("done", stage.now)
         stage.publish(turn, "done")
+        resting.after(stage, turn)
         self.turn = None
         message = turn.item.message
         if message is None or turn.item.words:
@@ -272,6 +272,10 @@ class Turns:
         ended = Turn(item, self.stage.epoch)
         ended.end = end
         self.stage.publish(ended, "done")
+        self._say_again()
+
+    def _say_again(self) -> None:
+        """The last state published is the present one."""
         if self.turn and self.turn.phase != "done":
             self.stage.publish(self.turn, self.turn.phase)
 

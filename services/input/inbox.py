@@ -27,7 +27,9 @@ class Inbox:
         """Leave an item and wake the owner; any thread."""
         with self._lock:
             if isinstance(item, ChatRetracted):
-                self._items = deque(kept for kept in self._items if not retracts(item, kept))
+                self._items = deque(
+                    kept for kept in self._items if isinstance(kept, ChatRetracted) or not item.covers(kept)
+                )
                 self._messages = sum(isinstance(kept, ChatMessage) for kept in self._items)
             else:
                 if self._messages >= self._max_messages:
@@ -50,12 +52,3 @@ class Inbox:
                 self._messages -= 1
                 self.dropped += 1
                 return
-
-
-def retracts(retraction: ChatRetracted, item: ChatMessage | ChatRetracted) -> bool:
-    """Whether `item` is a message that `retraction` takes back."""
-    if not isinstance(item, ChatMessage) or item.channel != retraction.channel:
-        return False
-    if retraction.message_id is not None:
-        return item.id == retraction.message_id
-    return retraction.author_id in (None, item.author_id)

@@ -15,10 +15,11 @@ from services.input.lines import BadLine, Lines, check_line, decode_line, read_s
 from services.input.stdin_reader import StdinReader
 from services.input.twitch import Status, channel_name
 from services.input.twitch_reader import TwitchReader, connect, explain, server_address
+from shared.blocklist import load_blocklist
 from shared.bus import Bus, CommandError, Message, Refused, Request, SourceLost
 from shared.clock import Clock
 from shared.commands import Reply, ServiceStop, StopShow, Submit, SubmitReply
-from shared.config import InputSettings, Settings
+from shared.config import ConfigError, InputSettings, Settings
 from shared.events import ChatMessage, Processes, TurnState
 from shared.sanitize import clean_name
 from shared.service import Finding, Service, StartError
@@ -53,12 +54,13 @@ class InputService(Service):
         self._ending = False
 
     def start(self) -> None:
-        """Open every source of the settings. StartError for a bad script or channel."""
+        """Open every source of the settings. StartError for a bad script, channel or block-list."""
         wanted = self.settings.input
         try:
+            self._blocklist = load_blocklist(self.settings.director.blocklist)
             for line in read_script(Path(wanted.script)) if wanted.script else []:
                 self._script.put(line)
-        except BadLine as error:
+        except (BadLine, ConfigError) as error:
             raise StartError(str(error)) from None
         self._script.end()
         channel = _twitch_channel(wanted)
@@ -150,11 +152,11 @@ class InputService(Service):
 
     def _publish_typed(self) -> None:
         while self._submitted:
-            self.bus.publish("chat.message", self._submitted.popleft())
+            self._publish(self._submitted.popleft())
         for lines in (self._typed, self._script):
             while (text := lines.take()) is not None:
                 message = _message(text, lines.channel, "you")
-                self.bus.publish("chat.message", message)
+                self._publish(message)
                 lines.sent(message.id)
                 self._last_sent_at = self.clock()
                 if lines is self._script:
@@ -167,8 +169,13 @@ class InputService(Service):
             if not isinstance(item, ChatMessage):
                 self.bus.publish("chat.retracted", item)
             elif self._flood.passes(item.author_id, self.clock()):
-                self.bus.publish("chat.message", item)
+                self._publish(item)
         return len(items) == CHAT_PER_TICK
+
+    def _publish(self, message: ChatMessage) -> None:
+        """To the bus with the block-list's verdict, so that no picture shows a line before it is judged."""
+        rule = self._blocklist.rule_for(message.text) or self._blocklist.rule_for(message.author)
+        self.bus.publish("chat.message", message.model_copy(update={"rule": rule or ""}))
 
     def _on_twitch_status(self, status: Status) -> None:
         self._twitch_status = status  # one assignment, from the reader's thread

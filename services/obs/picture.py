@@ -45,6 +45,8 @@ class Picture:
         ]
         self._epoch = 0
         self._turn: TurnState | None = None
+        self._gone: str | None = None
+        """The last turn whose line was taken back."""
         self._speech = ""
         self._phase: ShowPhase = "idle"
         self._idle_at: float | None = None
@@ -98,7 +100,7 @@ class Picture:
         return self._idle_at - now
 
     def _on_turn(self, state: TurnState, now: float) -> None:
-        if state.epoch < self._epoch:
+        if state.epoch < self._epoch or state.turn == self._gone:
             return
         self._epoch = state.epoch
         if state.phase in ("thinking", "speaking"):
@@ -115,12 +117,10 @@ class Picture:
             self._idle_at = now + self._settings.hold_s
 
     def _on_retracted(self, retracted: ChatRetracted) -> None:
-        """The viewer's line was taken back by moderation; who wrote it is not known here."""
-        shown = self._turn
-        if shown is None or shown.channel != retracted.channel:
-            return
-        if retracted.message_id in (None, shown.message_id):
-            self._turn = shown.model_copy(update={"author": "", "prompt": ""})
+        """Moderation took the line back: it goes with her answer, whatever is still said of this turn."""
+        if self._turn is not None and retracted.covers(self._turn):
+            self._gone = self._turn.turn
+            self.clear()
 
     def _enter(self, phase: ShowPhase) -> None:
         """A phase without a scene leaves the one that is there."""
@@ -131,9 +131,10 @@ class Picture:
 
     def _made(self) -> Values:
         own, turn, most = self._settings, self._turn, self._settings.max_chars
+        asked = turn if turn and not turn.rule else None  # what breaks the block-list is shown nowhere
         texts = {
-            own.text_name: clean_name(turn.author) if turn and turn.author else "",
-            own.text_question: clean_text(turn.prompt, most) if turn else "",
+            own.text_name: clean_name(asked.author) if asked and asked.author else "",
+            own.text_question: clean_text(asked.prompt, most) if asked else "",
             own.text_speech: clean_text(self._speech, most),
         }
         if self._muted:

@@ -10,7 +10,7 @@ from services.obs.picture import Picture, Values
 from shared.bus import Bus, Message, SourceLost
 from shared.clock import Clock
 from shared.config import Settings
-from shared.events import Health
+from shared.events import Muted
 from shared.service import Finding, Service
 
 IDLE_S = 1.0
@@ -21,7 +21,7 @@ class ObsService(Service):
     """Fills text sources of OBS, switches its scenes and shows its sources as the show goes on."""
 
     name: ClassVar[str] = "obs"
-    topics: ClassVar[tuple[str, ...]] = ("turn.state", "speech.progress", "chat.retracted", "sys.health")
+    topics: ClassVar[tuple[str, ...]] = ("turn.state", "speech.progress", "chat.retracted", "show.muted")
 
     def __init__(self, settings: Settings, bus: Bus, clock: Clock) -> None:
         super().__init__(settings, bus, clock)
@@ -42,15 +42,14 @@ class ObsService(Service):
         self._tell()
 
     def on_event(self, message: Message) -> None:
-        """The director says by its health that she is muted; it is degraded for no other reason."""
-        if isinstance(message.payload, Health):
-            if message.source == "director" and message.payload.phase in ("ready", "degraded"):
-                self._picture.mute(message.payload.phase == "degraded")
+        """Something of the show changed."""
+        if isinstance(message.payload, Muted):
+            self._picture.mute(message.payload.muted)
         else:
             self._picture.heard(message.payload, self.clock())
 
     def on_lost(self, lost: SourceLost) -> None:
-        """Nobody is answered any more; a panic lasts until a director says that it is ready."""
+        """Nobody is answered any more; a panic lasts until a director says that it is over."""
         if lost.source == "director":
             self._picture.clear()
 

@@ -1,10 +1,11 @@
-"""`python -m services.stage`: her page and the browsers' bus; `--link` prints the control page's address."""
+"""`python -m services.stage`: her page and the browsers' bus; `--link` prints the addresses of the pages."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from services.stage.links import interfaces, links
 from services.stage.service import StageService
 from services.stage.token import TokenError, token_of
 from shared.service import StartError, add_arguments, guarded, options, run_chosen
@@ -14,7 +15,7 @@ def main() -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m services.stage", description=StageService.__doc__)
     add_arguments(parser)
-    parser.add_argument("--link", action="store_true", help="print the control page's address, token and all")
+    parser.add_argument("--link", action="store_true", help="print where the pages are, token and all")
     arguments = parser.parse_args()
     chosen = options(arguments)
     if not arguments.link:
@@ -24,8 +25,7 @@ def main() -> int:
         token = token_of(own)
     except TokenError as error:
         raise StartError(str(error)) from None
-    host = f"[{own.host}]" if ":" in own.host else own.host
-    print(f"http://{host}:{own.port}/control?token={token}")
+    print("\n".join(links(own, token, interfaces())))
     return 0
 
 

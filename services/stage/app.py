@@ -16,12 +16,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from services.stage.access import Access, Rules
+from services.stage.access import Access, Rules, refusal_of
 from services.stage.acting import STATUS, Ask, Bad, button, command_of, fields_of
 from services.stage.health import health_of
 from services.stage.hub import OFFERED, Full, Hub, Page, notice
 from services.stage.model import ADDRESS, ModelError, model_of
-from shared.commands import Command, Panic, Reply
+from shared.commands import Command, Panic, Reply, StopSpeech
 from shared.config import StageSettings
 from shared.requests import CommandError
 
@@ -36,9 +36,13 @@ BAD_REQUEST, TRY_LATER = 1008, 1013
 class Endpoints:
     """What answers the browsers; lives in the event loop's thread. `ask` passes a command to the bus."""
 
-    def __init__(self, hub: Hub, settings: StageSettings, ask: Callable[[Ask], None]) -> None:
+    def __init__(
+        self, hub: Hub, settings: StageSettings, rules: Rules, name: str, ask: Callable[[Ask], None]
+    ) -> None:
         self._hub = hub
         self._settings = settings
+        self._rules = rules
+        self._name = name
         self._ask = ask
 
     def routes(self) -> list[Any]:
@@ -55,15 +59,20 @@ class Endpoints:
             Mount("/page", StaticFiles(directory=PAGE)),
         ]
 
-    async def theme(self, _: Request) -> Response:
-        """GET /theme.json: the settings that say how pages look, and whether there is a model to show."""
+    async def theme(self, request: Request) -> Response:
+        """GET /theme.json: looks, her name, if there is a model, and why this client may not read the bus.
+
+        A browser tells a page nothing of why its socket was refused.
+        """
         colours = dict(colour.split("=") for colour in self._settings.puppet)
         own = self._settings.model_dump(include=set(THEME))
         try:
             model = "there" if await asyncio.to_thread(model_of, self._settings.vrm) else "none"
         except ModelError:
             model = "faulty"  # why is for the terminal: a path has no place on a stream
-        return JSONResponse({**own, **colours, "model": model})
+        refusal = refusal_of(self._rules, "/bus", request.scope)
+        refused = refusal.sentence if refusal else ""
+        return JSONResponse({**own, **colours, "name": self._name, "model": model, "refused": refused})
 
     async def model(self, _: Request) -> Response:
         """GET /model.vrm: the file of the settings as it is now; no request can name another one."""
@@ -90,8 +99,8 @@ class Endpoints:
         return await self._obey(button(request.path_params["name"], await fields_of(request)))
 
     async def _obey(self, command: Command) -> Response:
-        if isinstance(command, Panic) and command.muted:
-            self._hub.clear()  # whatever becomes of the command
+        is_panic = isinstance(command, Panic) and command.muted
+        epoch = self._hub.clear() if is_panic else 0  # whatever becomes of the command
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Reply | CommandError] = loop.create_future()
 
@@ -104,6 +113,9 @@ class Endpoints:
                 loop.call_soon_threadsafe(settle, result)
 
         self._ask(Ask(command, answer))
+        if is_panic:
+            # The director may hang; its next epoch is never below this one, so nothing of it is refused.
+            self._ask(Ask(StopSpeech(epoch=epoch), lambda _: None))
         result = await answered
         if isinstance(result, CommandError):
             return JSONResponse({"error": str(result), "code": result.code}, STATUS.get(result.code, 503))
@@ -179,7 +191,9 @@ async def _on_bad(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, error.status)
 
 
-def make_app(hub: Hub, settings: StageSettings, rules: Rules, ask: Callable[[Ask], None]) -> ASGIApp:
-    """The ASGI application."""
-    routes = Endpoints(hub, settings, ask).routes()
+def make_app(
+    hub: Hub, settings: StageSettings, rules: Rules, name: str, ask: Callable[[Ask], None]
+) -> ASGIApp:
+    """The ASGI application; `name` is hers."""
+    routes = Endpoints(hub, settings, rules, name, ask).routes()
     return Access(Starlette(routes=routes, exception_handlers={Bad: _on_bad}), rules)

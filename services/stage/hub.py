@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from services.stage.outbox import Outbox, Parcel
 from shared.bus import Message, SourceLost
-from shared.events import ChatMessage, ChatRetracted, Cleared, TurnState
+from shared.events import ChatRetracted, Cleared, TurnState
 from shared.topics import TOPICS, Delivery
 
 MOUTH = "avatar.mouth"
@@ -26,8 +26,6 @@ KEPT = tuple(name for name in OFFERED if TOPICS[name].delivery is not Delivery.S
 
 CLEARED_TURNS = 256
 """Turns that pages are told to leave out after a panic."""
-REMEMBERED_MESSAGES = 1_000
-"""Messages whose retraction is still understood."""
 
 
 class Full(Exception):
@@ -72,7 +70,8 @@ class Hub:
         self._kept: dict[tuple[str, str], deque[tuple[int, Message, Parcel]]] = {}
         self._cleared: deque[str] = deque(maxlen=CLEARED_TURNS)
         self._cleared_epoch = 0
-        self._messages: deque[ChatMessage] = deque(maxlen=REMEMBERED_MESSAGES)
+        self._gone: dict[str, SourceLost] = {}
+        """The last loss of each source: what it had open outlives it in the state that later pages get."""
         self._order = count()
         self._lost_before = 0
 
@@ -107,6 +106,8 @@ class Hub:
         ]
         for _, parcel in sorted(kept, key=lambda entry: entry[0]):
             page.put(parcel)
+        for lost in self._gone.values():
+            page.put(_lost(lost))
         page.put(notice("live"))
         return page
 
@@ -129,16 +130,19 @@ class Hub:
         for item in items:
             if isinstance(item, SourceLost):
                 self._forget(item)
-                self.tell(notice("source_lost", source=item.source, session=item.session))
+                self._gone[item.source] = item
+                self.tell(_lost(item))
                 continue
-            if isinstance(item.payload, ChatMessage):
-                self._messages.append(item.payload)
-            elif isinstance(item.payload, ChatRetracted):
-                self._retract(item.payload)
+            if isinstance(item.payload, ChatRetracted):
+                self._drop(item.payload.covers)
             elif isinstance(item.payload, Cleared):
                 self.clear(item.payload.epoch)
-            elif isinstance(item.payload, TurnState) and item.payload.epoch <= self._cleared_epoch:
-                self._note_cleared([item.payload])  # the state at the start has no order across topics
+            elif isinstance(item.payload, TurnState):
+                state = item.payload
+                if state.end == "retracted":
+                    self._drop(_of_turn(state.turn))
+                if state.epoch <= self._cleared_epoch:
+                    self._note_cleared([state])  # the state at the start has no order across topics
             readers = self._readers[item.topic]
             delivery = TOPICS[item.topic].delivery
             if not readers and delivery is Delivery.STREAM:
@@ -151,10 +155,11 @@ class Hub:
             for page in readers:
                 page.put(parcel)
 
-    def clear(self, epoch: int | None = None) -> None:
+    def clear(self, epoch: int | None = None) -> int:
         """Panic: every page forgets what it shows, before anything else it is sent, and so do later ones.
 
-        All up to `epoch` is over; without one (a button of the control page), all that was said so far.
+        All up to `epoch`, which is returned, is over; without one (a button of the control page), all that
+        was said so far.
         """
         states = [message.payload for message in self._messages_of("turn.state")]
         newest = max((state.epoch for state in states), default=0)
@@ -162,10 +167,11 @@ class Hub:
         self._cleared_epoch = max(epoch, self._cleared_epoch)
         self._note_cleared([state for state in states if state.epoch <= epoch])
         if epoch < newest:
-            return  # an old panic, published again after the broker was away: the show has gone on
+            return epoch  # an old panic, published again after the broker was away: the show has gone on
         for page in self._pages:
             page.outbox.discard_stream()
         self.tell(notice("clear", epoch=epoch, turns=list(self._cleared)))
+        return epoch
 
     def _note_cleared(self, states: Iterable[TurnState]) -> None:
         """Later pages leave these turns out."""
@@ -193,12 +199,11 @@ class Hub:
             if is_state and source == lost.source and entries[-1][1].session == lost.session:
                 del self._kept[topic, source]
 
-    def _retract(self, retracted: ChatRetracted) -> None:
+    def _drop(self, is_gone: Callable[[TurnState], bool]) -> None:
         """A page that comes later must not find in her turns what moderation took back."""
-        gone = {message.id for message in self._messages if retracted.covers(message)}
         for (topic, _), entries in self._kept.items():
             if topic == "turn.state":
-                left = [entry for entry in entries if entry[1].payload.message_id not in gone]
+                left = [entry for entry in entries if not is_gone(entry[1].payload)]
                 entries.clear()
                 entries.extend(left)
 
@@ -222,6 +227,14 @@ def encoded(message: Message) -> str:
 def notice(kind: str, delivery: Delivery = Delivery.ENDING, **fields: Any) -> Parcel:
     """What the stage itself has to say to a page; has `type` where events have `topic`."""
     return Parcel(kind, "", delivery, _json({"type": kind, **fields}))
+
+
+def _of_turn(turn: str) -> Callable[[TurnState], bool]:
+    return lambda state: state.turn == turn
+
+
+def _lost(lost: SourceLost) -> Parcel:
+    return notice("source_lost", source=lost.source, session=lost.session)
 
 
 def _json(body: dict[str, Any]) -> str:

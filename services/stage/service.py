@@ -8,14 +8,16 @@ from services.stage.access import Rules
 from services.stage.acting import Ask
 from services.stage.app import make_app
 from services.stage.hub import KEPT, Hub, notice
+from services.stage.links import address_of
 from services.stage.model import ModelError, model_of
 from services.stage.token import TokenError, token_of
 from shared.bus import Bus, Message, SourceLost
 from shared.clock import Clock
-from shared.config import Settings, StageSettings
+from shared.config import ConfigError, Settings, StageSettings
+from shared.persona import load_persona
 from shared.service import Finding, Service, StartError
 from shared.topics import Delivery
-from shared.web import AddressInUse, WebServer, is_local, listen, place_of
+from shared.web import AddressInUse, WebServer, is_local, listen
 
 TICK_S = 1.0
 BEAT_S = 5.0
@@ -44,14 +46,15 @@ class StageService(Service):
         own = self.settings.stage
         try:
             rules = rules_of(own)
+            persona = load_persona(self.settings.director.persona)
             model_of(own.vrm)
             socket = listen("stage", own.host, own.port, BACKLOG)
-        except (AddressInUse, ModelError, TokenError) as error:
+        except (AddressInUse, ConfigError, ModelError, TokenError) as error:
             raise StartError(str(error)) from None
-        app = make_app(self.hub, own, rules, self._ask)
+        app = make_app(self.hub, own, rules, persona.name, self._ask)
         self._server = WebServer(app, socket, ws="websockets-sansio")
         self._server.start()
-        self.url = f"http://{place_of(socket)}/"
+        self.url = address_of(own.host, socket.getsockname()[1])
         self.ready(f"{self.url}   control page: python -m services.stage --link")
 
     def on_event(self, message: Message) -> None:
@@ -106,9 +109,9 @@ class StageService(Service):
             socket = listen("stage", own.host, own.port)
         except (AddressInUse, ModelError, TokenError) as error:
             return [Finding("stage", False, str(error), "set [stage] in configs/stack.toml")]
-        place = place_of(socket)
+        place = address_of(own.host, socket.getsockname()[1])
         socket.close()
-        return [Finding("stage", True, f"http://{place}/")]
+        return [Finding("stage", True, place)]
 
 
 def rules_of(settings: StageSettings) -> Rules:

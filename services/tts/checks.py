@@ -6,9 +6,9 @@ import threading
 import time
 from functools import partial
 
-from services.tts.child_process import ChildProcess
+from services.tts.child_process import start_child
+from services.tts.devices import PERIODS, DeviceError, names, open_device, outputs
 from services.tts.engine import LOAD_S, Engine
-from services.tts.playback import PERIODS, DeviceError, open_device
 from shared.config import TtsSettings
 from shared.service import Finding
 
@@ -20,7 +20,7 @@ def findings(settings: TtsSettings) -> list[Finding]:
 
 def _voice(settings: TtsSettings) -> Finding:
     arrived = threading.Event()
-    engine = Engine(settings.voice, partial(ChildProcess, wake=arrived.set, speaker=settings.speaker))
+    engine = Engine(settings.voice, partial(start_child, settings, arrived.set))
     began = heard = time.monotonic()
     while not engine.ready and time.monotonic() - heard < LOAD_S:
         engine.poll(time.monotonic())
@@ -32,21 +32,23 @@ def _voice(settings: TtsSettings) -> Finding:
     if not loaded:
         return Finding("voice", False, f"the {used} voice did not load", "reinstall with `make setup`")
     if complaint:
-        return Finding("voice", False, complaint, "reinstall with `make setup`, or set tts.voice")
-    return Finding("voice", True, f"{used} voice, loaded in {time.monotonic() - began:.1f} s")
+        return Finding("voice", False, complaint, "`make setup` again, or set tts.voice or tts.speaker")
+    speaker = f" ({settings.speaker})" if settings.speaker and used in ("neural", "kokoro") else ""
+    return Finding("voice", True, f"{used} voice{speaker}, loaded in {time.monotonic() - began:.1f} s")
 
 
 def _device(settings: TtsSettings) -> Finding:
     if settings.mute or settings.device == "null":
         return Finding("sound device", True, "not wanted (tts.mute or tts.device)")
     try:
-        device, name = open_device(max(1, settings.buffer_ms // PERIODS), null=False)
+        device, name = open_device(max(1, settings.buffer_ms // PERIODS), settings.device)
     except DeviceError as error:
         return Finding(
             "sound device",
             False,
-            f"none found ({error}): she speaks silently",
-            "connect a loudspeaker, or start with --mute or --audio-out DIR",
+            f"none ({error}): she speaks silently",
+            "connect a loudspeaker, set tts.device, or start with --mute or --audio-out DIR",
         )
     device.close()
-    return Finding("sound device", True, name)
+    there = "; ".join(names(outputs()))
+    return Finding("sound device", True, f"{name}; tts.device can name a part of: {there}")

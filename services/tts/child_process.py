@@ -13,8 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from services.tts.pipe import read_message, write_message
+from shared.config import TtsSettings
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def start_child(settings: TtsSettings, wake: Callable[[], None], voice: str) -> ChildProcess:
+    """An engine for `voice`; a plainer one than was asked for does not know that one's speakers."""
+    return ChildProcess(voice, wake, settings.speaker if voice == settings.voice else "")
 
 
 class ChildProcess:

@@ -22,8 +22,10 @@ _SHAPES: dict[str, tuple[str, float]] = {
     **dict.fromkeys("fv", ("closed", 0.1)),
     **dict.fromkeys('.,!?;:—…"“”()', ("closed", 0.0)),
 }
-"""Phoneme (Kokoro's alphabet, hibari's too) -> shape and openness. Signs that are absent (stress, length,
-a short space) hold the shape before them."""
+"""Phoneme (Kokoro's alphabet, hibari's too) -> shape and openness. Signs that are absent (length, a short
+space) hold the shape before them."""
+_STRESS = "ˈˌ"
+"""In the time of these the vowel behind them sounds already."""
 
 _GLIDES = {"A": "eɪ", "I": "aɪ", "O": "oʊ", "Q": "əʊ", "W": "aʊ", "Y": "ɔɪ"}
 """Diphthongs that the alphabet writes as one sign: from one shape into another."""
@@ -39,7 +41,12 @@ _LETTERS: dict[str, tuple[str, float]] = {
 def from_phonemes(timed: Iterable[tuple[str, float, float]]) -> list[TimedMouth]:
     """(phoneme, start, duration in seconds) -> shapes; neighbours that look alike are one."""
     mouths: list[TimedMouth] = []
+    stress_s = 0.0
     for phoneme, start_s, length_s in timed:
+        if phoneme in _STRESS:
+            stress_s += length_s
+            continue
+        start_s, length_s, stress_s = start_s - stress_s, length_s + stress_s, 0.0
         if glide := _GLIDES.get(phoneme):
             _append(mouths, _SHAPES[glide[0]], start_s)
             _append(mouths, _SHAPES[glide[1]], start_s + _GLIDE_AT * length_s)

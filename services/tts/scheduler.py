@@ -253,7 +253,11 @@ class Scheduler:
             self._finish(turn, reason)
 
     def _finish(self, turn: Turn, reason: EndReason) -> None:
-        """What the device was given counts: it cannot be taken back."""
+        """What the device was given counts: that and what a loudspeaker holds cannot be taken back.
+
+        So buffer and output offset, which `advance` subtracts for mouth and captions, are not subtracted
+        here: these words still reach the ear after the stop, and the stream at once.
+        """
         heard: list[str] = []
         frames = 0
         for chunk in turn.chunks:

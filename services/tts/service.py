@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from services.tts.checks import findings
-from services.tts.child_process import ChildProcess
+from services.tts.child_process import start_child
+from services.tts.devices import DeviceError
 from services.tts.engine import Engine, Failed, Rendered
-from services.tts.playback import DeviceError, Playback
+from services.tts.playback import Playback
 from services.tts.ring import Ring
 from services.tts.scheduler import Scheduler, SpeakRefused
 from services.tts.wav import write_turn
@@ -43,7 +45,7 @@ class TtsService(Service):
         self._ring = Ring(record=self._folder is not None)
         self.engine = Engine(
             tts.voice,
-            lambda voice: ChildProcess(voice, bus.wake, tts.speaker),
+            partial(start_child, tts, bus.wake),
             rate=tts.rate,
             volume=tts.volume,
             expressive=tts.expressive,
@@ -107,10 +109,8 @@ class TtsService(Service):
                 self._playback.resume()
             self._playback.look(now)
             self.scheduler.advance(round(now * 1e9), self._playback.clock.frame(now))
-        elif self._quiet_since is None:
-            self._quiet_since = now
-        elif now - self._quiet_since >= PAUSE_AFTER_S:
-            self._playback.pause()
+        else:
+            self._rest(now)
         self._publish()
         self._show_phase()
         if not self.scheduler.speaking:
@@ -158,6 +158,15 @@ class TtsService(Service):
             self.engine.submit(job)
             self.engine.poll(now)
 
+    def _rest(self, now: float) -> None:
+        """Nothing is said: look for a device that was lost, and let it stand still after a while."""
+        assert self._playback is not None
+        self._playback.retry(now)
+        if self._quiet_since is None:
+            self._quiet_since = now
+        elif now - self._quiet_since >= PAUSE_AFTER_S:
+            self._playback.pause()
+
     def _publish(self) -> None:
         """Recordings first: who hears that a turn is done finds its file."""
         recordings, self.scheduler.recordings = self.scheduler.recordings, []
@@ -173,9 +182,9 @@ class TtsService(Service):
 
     def _show_phase(self) -> None:
         assert self._playback is not None
-        if self.engine.complaint:
-            self.degraded(self.engine.complaint)
+        if troubles := [each for each in (self.engine.complaint, self._playback.trouble) if each]:
+            self.degraded(" ".join(troubles))
         else:
-            sound = "muted" if self.settings.tts.mute else self._playback.trouble or self._playback.name
+            sound = "muted" if self.settings.tts.mute else self._playback.name
             holes = f", {self._ring.underruns} underruns" if self._ring.underruns else ""
             self.ready(f"{self.engine.voice} voice, {sound}{holes}")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import benchmarks
+from benchmarks.__main__ import BENCHMARKS
 from benchmarks.figures import Figure, percentile
 
 
@@ -20,3 +24,9 @@ def test_a_figure_shows_its_peer_and_the_ratio() -> None:
     assert "| raw 100.0 | ratio 1.50 | target at most 1.5 x raw" in figure.line()
     assert figure.record()["ratio"] == 1.5
     assert Figure("x", 1.0, "s").ratio is None
+
+
+def test_every_benchmark_is_in_the_list_that_make_bench_runs() -> None:
+    folder = Path(benchmarks.__path__[0])
+    has_run = {path.stem for path in folder.glob("*.py") if "\ndef run(" in path.read_text(encoding="utf-8")}
+    assert has_run == set(BENCHMARKS)

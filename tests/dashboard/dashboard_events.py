@@ -54,7 +54,7 @@ def exchange(number: int, prompt: str, reply: str, **fields: object) -> list[Mes
     """A line and its answered turn, as the bus carries them."""
     epoch, name, generation = 1000 + number, f"t{number}", f"g{number}"
     about = {"author": "you", "channel": "terminal", "prompt": prompt, "message_id": f"m{number}", **fields}
-    about["generation"] = generation
+    about = {"generation": generation, "author_id": about["author"], **about}
     end = about.pop("end", "stop")
     heard = reply if end == "stop" else reply[: len(reply) // 2]
     figures = {

@@ -6,13 +6,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from dashboard_events import demo, exchange, health, message, tokens, turn
+from dashboard_events import SESSIONS, demo, exchange, health, message, tokens, turn
 from textual.pilot import Pilot
 
+from services.dashboard import lines
 from services.dashboard.app import DashboardApp
 from services.dashboard.feed import Answer, Feed
 from services.dashboard.state import DashboardState, replay_all
-from shared.commands import Interrupt, Panic, Reply, Submit
+from shared.bus import SourceLost
+from shared.commands import Interrupt, Panic, Submit
+from shared.events import Muted
 
 ABOUT = {"author": "Mika", "channel": "twitch", "prompt": "hi", "message_id": "m1", "generation": "g1"}
 
@@ -241,25 +244,29 @@ def test_keys_interrupt_and_mute() -> None:
         sent = screen.feed.take_commands()
         assert [type(command) for command in sent] == [Interrupt, Interrupt, Panic]
         assert sent[2] == Panic(muted=True)
-        screen.feed.answer(Answer(sent[2], Reply()))
+        screen.feed.show(replay_all([message(Muted(muted=True))]))
         await screen.shows("MUTED")
         await screen.pilot.press("ctrl+p")
         (unmute,) = screen.feed.take_commands()
         assert unmute == Panic(muted=False)
-        screen.feed.answer(Answer(unmute, Reply()))
+        screen.feed.show(replay_all([message(Muted(muted=False))]))
         await screen.until(lambda: "MUTED" not in screen.text)
 
     drive(script)
 
 
-def test_a_director_that_was_replaced_is_not_muted() -> None:
+def test_she_is_shown_muted_whoever_did_it_and_after_her_director_died() -> None:
     async def script(screen: Screen) -> None:
-        screen.feed.show(replay_all([health("director")]))
-        await screen.shows("1/1 ready")
-        screen.feed.answer(Answer(Panic(muted=True), Reply()))
+        lost = SourceLost("director", SESSIONS["director"])
+        screen.feed.show(replay_all([health("director"), message(Muted(muted=True)), lost]))
         await screen.shows("MUTED")
-        screen.feed.show(replay_all([message(health("director").payload, "director", "another")]))
-        await screen.until(lambda: "MUTED" not in screen.text)
+        assert any(
+            "MUTED" in segment.text and segment.style and segment.style.color.name == lines.BAD
+            for strip in screen.app.screen._compositor.render_strips()
+            for segment in strip
+        )
+        await screen.pilot.press("f2")
+        assert screen.feed.take_commands() == [Panic(muted=False)]
 
     drive(script)
 

@@ -16,7 +16,7 @@ from dashboard_events import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dashboard.lines import panel
+from services.dashboard.lines import exchange_lines, panel, waiting_lines
 from services.dashboard.state import (
     EXCHANGE_LIMIT,
     WAITING_LIMIT,
@@ -26,7 +26,7 @@ from services.dashboard.state import (
     replay_all,
 )
 from shared.commands import ReplayReply
-from shared.events import ChatRetracted, Mood, TrainStep, TurnState
+from shared.events import ChatMessage, ChatRetracted, Mood, TrainStep, TurnState
 from shared.topics import TOPICS
 from shared.tracking import SourceLost
 from shared.wire import Message
@@ -121,6 +121,22 @@ def test_retraction_hides_a_waiting_and_an_answered_line() -> None:
     banned = replay_all([chat("m3", "y", "bad", "twitch"), chat("m4", "z", "good", "twitch"), ban], state)
     assert last(banned).retracted
     assert [w.id for w in banned.waiting] == ["m2", "m4"], "another channel's and another author's lines stay"
+
+
+def test_a_screen_that_never_saw_the_line_knows_whose_it_was() -> None:
+    seen = [item for item in exchange(1, "rude", "Hm.", author="bad") if isinstance(item.payload, TurnState)]
+    ban = message(ChatRetracted(channel="terminal", author_id="bad", reason="banned"))
+    assert last(replay_all([*seen, ban])).retracted
+
+
+def test_a_blocked_line_is_marked_while_it_waits_and_afterwards() -> None:
+    line = message(
+        ChatMessage(id="m1", channel="twitch", author="bad", author_id="b", text="rude", rule="self_harm")
+    )
+    waiting = replay_all([line])
+    assert [text.plain for text in waiting_lines(waiting, 60)] == ["◦ bad twitch  [blocked: self harm] rude"]
+    refused = turn("t1", 1, "done", end="refused", prompt="rude", author="bad", message_id="m1", rule="lewd")
+    assert exchange_lines(last(replay_all([refused])), 60)[0].plain == "bad  [blocked: lewd] rude"
 
 
 def test_a_lost_director_closes_the_reply_and_the_next_turn_goes_on() -> None:

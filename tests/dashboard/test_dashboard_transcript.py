@@ -51,6 +51,19 @@ def test_every_way_to_end_is_one_closed_line() -> None:
     assert end(end="stop") == "Mika: hi\nAkane: …\n"
 
 
+def test_what_is_taken_back_before_or_after_its_turn_is_not_printed() -> None:
+    speaking = turn("t2", 2, "speaking", **ABOUT, text="Well,")
+    gone = {"channel": "twitch", "end": "retracted"}
+    assert printed(speaking, turn("t1", 2, "done", **gone), speaking) == "Mika: hi\nAkane: Well,"
+    ended = turn("t2", 2, "done", **gone)
+    assert printed(speaking, ended) == "Mika: hi\nAkane: Well, (taken back)\n"
+
+
+def test_a_blocked_line_is_marked() -> None:
+    blocked = turn("t1", 1, "done", **ABOUT, end="refused", rule="lewd\x1b[31m")
+    assert printed(blocked) == "Mika: [blocked: lewd] hi\nAkane: (not answered)\n"
+
+
 def test_a_lost_director_closes_the_open_line_once() -> None:
     speaking = turn("t1", 1, "speaking", **ABOUT, text="Well,")
     lost = SourceLost("director", SESSIONS["director"])

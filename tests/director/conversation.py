@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from services.director.blocklist import load_blocklist
 from services.director.gate import Gate
 from services.director.inputs import Answered, Arrived, Heard, Input, PresenceChanged, Resumed, Tick
 from services.director.memory import Memory
 from services.director.turns import Turns
+from shared.blocklist import load_blocklist
 from shared.clock import FakeClock
 from shared.commands import Command, Generate, Speak
 from shared.events import ChatMessage, Finished, Progress, SpeechFinished, Token, TurnState

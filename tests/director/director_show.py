@@ -10,7 +10,7 @@ from services.director.service import Director
 from shared.bus import Bus, Message
 from shared.commands import Cancel, CancelReply, Generate, GenerateReply, Reply, Speak, StopSpeech
 from shared.config import BusSettings, DirectorSettings, Settings
-from shared.events import Cleared, Finished, Health, Token, TurnState
+from shared.events import Cleared, Finished, Health, Muted, Token, TurnState
 from shared.service import StopSignal, serve
 
 
@@ -22,7 +22,7 @@ class Show:
         self.llm = open_bus("llm", register=True)
         self.tts = open_bus("tts", register=True)
         self.input = open_bus("input")
-        self.screen = open_bus("screen", "turn.state", "avatar.mood", "show.cleared")
+        self.screen = open_bus("screen", "turn.state", "avatar.mood", "show.cleared", "show.muted")
         self.stop = StopSignal()
         self.generated: list[Generate] = []
         self.spoken: list[Speak] = []
@@ -30,6 +30,7 @@ class Show:
         self.states: list[TurnState] = []
         self.causes: list[str | None] = []
         self.cleared: list[int] = []
+        self.muted: list[bool] = []
         self.llm.handle(Generate, self._generate)
         self.llm.handle(Cancel, lambda command, request: CancelReply(cancelled=0))
         self.tts.handle(Speak, self._speak)
@@ -84,6 +85,8 @@ class Show:
                         self.causes.append(item.cause)
                     if isinstance(item, Message) and isinstance(item.payload, Cleared):
                         self.cleared.append(item.payload.epoch)
+                    if isinstance(item, Message) and isinstance(item.payload, Muted):
+                        self.muted.append(item.payload.muted)
 
     def phases(self) -> list[str]:
         return [state.phase for state in self.states]

@@ -13,7 +13,7 @@ from services.director.service import Director
 from shared.bus import Bus, CommandError
 from shared.commands import Interrupt, Panic, Say
 from shared.config import BusSettings, DirectorSettings, Settings
-from shared.events import ChatMessage, SpeechFinished, TurnState
+from shared.events import ChatMessage, Cleared, SpeechFinished, TurnState
 from shared.service import StartError, StopSignal, serve
 
 
@@ -72,6 +72,28 @@ def test_interrupt_and_panic(show: Show) -> None:
     assert "muted" in str(replies[2])
 
 
+def test_a_panic_outlives_the_director(show: Show) -> None:
+    """Its successor stays silent, says so itself, and has an epoch above that of the panic."""
+    replies: list[Any] = []
+    show.screen.ask(Panic(), replies.append)
+    show.until(lambda: replies and show.cleared and show.muted == [True])
+    show.end()
+    show.begin_again()
+    assert show.muted == [True, True]
+    show.input.publish("chat.message", chat())
+    show.until(lambda: "done" in show.phases())
+    assert (show.states[-1].end, show.generated) == ("refused", [])
+    assert show.states[-1].epoch > show.cleared[-1]
+    show.screen.ask(Panic(muted=False), replies.append)
+    show.until(lambda: len(replies) == 2 and show.muted[-1] is False)
+    show.end()
+    show.begin_again()
+    show.input.publish("chat.message", chat())
+    show.until(lambda: show.generated)
+    assert show.muted == [True, True, False]
+    assert len(show.cleared) == 1, "only a panic clears"
+
+
 def test_say_passes_the_gate(show: Show) -> None:
     replies: list[Any] = []
     show.screen.ask(Say(text="Stream starts in five minutes!"), replies.append)
@@ -110,6 +132,21 @@ def test_a_successor_closes_the_turn_of_a_killed_director(
     closed = next(state for state in made.states if state.phase == "done")
     assert (closed.turn, closed.message_id, closed.end) == ("t1", "m7", "lost")
     assert made.stopped[0].epoch == closed.epoch > 9_000_000_000_000
+
+
+def test_a_successor_is_above_a_panic_that_no_turn_followed(
+    broker: BusSettings, open_bus: Callable[..., Bus]
+) -> None:
+    dead = open_bus("director")
+    dead.publish("show.cleared", Cleared(epoch=9_000_000_000_000))
+    dead.poll(0.05)
+    made = Show(broker, open_bus)
+    made.begin()
+    replies: list[Any] = []
+    made.screen.ask(Panic(), replies.append)
+    made.until(lambda: replies and made.cleared)
+    made.end()
+    assert made.cleared[-1] > 9_000_000_000_000
 
 
 def test_check_names_what_is_wrong(tmp_path: Path) -> None:

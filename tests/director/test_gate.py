@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.director.blocklist import load_blocklist
 from services.director.gate import Gate, Scene
+from shared.blocklist import load_blocklist
 from shared.persona import load_persona
 
 SCENE = Scene(asked="what do you like?", names=frozenset({"Sam", "pixel_witch"}))

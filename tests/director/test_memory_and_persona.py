@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.director.memory import Memory
-from services.director.mood import Feeling, take_tags
+from services.director.mood import Feeling
 from services.director.presence import Presences
 from shared.config import ConfigError
 from shared.events import ChatMessage, ChatRetracted, Health, Processes, ProcessInfo
@@ -116,8 +116,6 @@ def test_an_unknown_persona_says_which_are_known() -> None:
 
 
 def test_moods() -> None:
-    assert take_tags("[Happy] hi [sad] there") == (" hi  there", "sad")
-    assert take_tags("[1] hi")[1] is None
     assert Feeling().of("Oh no, I'm so sorry, that hurts.") == "sad"
     assert Feeling().of("Hmm, maybe it is the other one?") == "thinking"
     assert Feeling().of("🎉🎉") == "excited"

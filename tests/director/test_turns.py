@@ -7,6 +7,7 @@ from conversation import PERSONA, Conversation, commands
 
 from services.director.inputs import (
     Answered,
+    Arrived,
     Died,
     InterruptAsked,
     MuteAsked,
@@ -17,7 +18,7 @@ from services.director.inputs import (
 )
 from services.director.mood import Feeling
 from shared.commands import Cancel, Generate, Replay, Speak, StopSpeech
-from shared.events import ChatRetracted, Mood, SpeechFinished, Token, TurnState
+from shared.events import ChatMessage, ChatRetracted, Mood, SpeechFinished, Token, TurnState
 
 
 def test_a_turn_from_line_to_silence() -> None:
@@ -96,6 +97,24 @@ def test_a_hostile_message_is_refused_without_the_model() -> None:
     talk.ask("f.u.c.k you", author="troll", channel="twitch")
     assert talk.states() == [("done", "refused")]
     assert talk.all(Generate) == []
+
+
+def test_states_say_whose_line_it_is_and_by_which_rule_no_picture_shows_it() -> None:
+    talk = Conversation(queue_limit=1)
+    talk.ask("hello", author="Bo", channel="twitch")
+    talk.ask("f.u.c.k you", author="troll", channel="twitch")
+    talk.ask("hi", author="shithead", channel="twitch")
+    for text in ("waits", "one too many"):
+        talk.ask(text, author="Mia", channel="twitch")
+    found = {state.author_id: state.rule for state in talk.all(TurnState)}
+    assert found == {"Bo": "", "troll": "profanity", "shithead": "profanity", "Mia": ""}
+
+
+def test_the_verdict_of_the_door_is_obeyed() -> None:
+    talk = Conversation()
+    line = ChatMessage(id="m", channel="twitch", author="a", author_id="a", text="hm", rule="lewd")
+    talk.do(Arrived(line, 0.0, None))
+    assert [(state.end, state.rule) for state in talk.all(TurnState)] == [("refused", "lewd")]
 
 
 def test_a_cry_for_help_gets_the_care_line_and_no_model() -> None:
@@ -228,6 +247,38 @@ def test_a_retraction_interrupts_the_answer_and_leaves_no_memory() -> None:
     talk.finish_speech("stopped", heard="Well")
     assert talk.states()[-1] == ("done", "retracted")
     assert talk.memory.replies() == []
+    after = [state for state in talk.all(TurnState) if state.epoch >= talk.last(StopSpeech).epoch]
+    assert [(state.author, state.prompt, state.text, state.heard) for state in after] == [("",) * 4] * 2
+
+
+def test_a_turn_that_is_over_ends_again_with_nothing_in_it_when_its_line_is_taken_back() -> None:
+    """Whoever comes later reads what is retained, and the retraction itself is not."""
+    talk = Conversation()
+    said = [talk.ask(text, author="Bad", channel="twitch") for text in ("f.u.c.k you", "hi")]
+    talk.generate("Hello there.")
+    talk.accept_speech()
+    talk.finish_speech("done", heard="Hello there.")
+    talk.ask("and me?", author="Bo", channel="twitch")
+    ban = ChatRetracted(channel="twitch", author_id="Bad", reason="banned")
+    *gone, present = [state for state in talk.do(ban) if isinstance(state, TurnState)]
+    assert [(state.message_id, state.phase, state.end) for state in gone] == [
+        (message.id, "done", "retracted") for message in said
+    ]
+    assert {(state.author, state.prompt, state.text, state.heard) for state in gone} == {("",) * 4}
+    assert {(state.author_id, state.channel, state.epoch) for state in gone} == {
+        ("Bad", "twitch", present.epoch)
+    }
+    assert (present.phase, present.author) == ("thinking", "Bo")
+    assert [state for state in talk.do(ban) if isinstance(state, TurnState)] == []
+
+
+def test_a_director_that_came_later_takes_back_what_its_predecessor_answered() -> None:
+    talk = Conversation()
+    about = {"channel": "twitch", "message_id": "m", "author_id": "Bad", "author": "Bad", "prompt": "hi"}
+    talk.do(Resumed((TurnState(turn="t", epoch=5, phase="done", end="stop", heard="Oh", **about),)))
+    (gone,) = talk.do(ChatRetracted(channel="twitch", message_id="m", reason="deleted"))
+    assert (gone.turn, gone.end, gone.prompt, gone.heard) == ("t", "retracted", "", "")
+    assert gone.epoch > 5
 
 
 def test_panic_silences_and_forgets_the_queue() -> None:
@@ -242,6 +293,21 @@ def test_panic_silences_and_forgets_the_queue() -> None:
     talk.do(MuteAsked(False))
     talk.ask("four")
     assert talk.last(TurnState).phase == "thinking"
+
+
+def test_the_epoch_after_a_panic_is_never_below_what_the_voice_was_told_past_her() -> None:
+    """Stage and dashboard stop the voice at the newest epoch + 1, also where the wall clock stands still."""
+    talk = Conversation()
+    for text in ("one", "two"):
+        talk.ask(text)
+        told = talk.last(TurnState).epoch + 1
+        talk.do(MuteAsked(True))
+        talk.do(MuteAsked(False))
+        talk.ask(text)
+        assert talk.last(Generate).epoch >= told
+        talk.generate("Hello there.")
+        assert talk.accept_speech()[0].epoch >= told
+        talk.finish_speech()
 
 
 def test_say_is_next_in_line() -> None:

@@ -145,8 +145,13 @@ def test_every_message_ends_once(steps: list[tuple[str, int]], voice: str, llm: 
         fuzz.talk.wait(LOOK_S)
     assert (turns.turn, list(turns.queue)) == (None, [])
     done = [state for state in fuzz.talk.all(TurnState) if state.phase == "done"]
-    assert Counter(state.message_id for state in done if state.message_id) == Counter(fuzz.asked)
-    assert len({state.turn for state in done}) == len(done)
+    first = {state.turn: state for state in reversed(done)}.values()
+    assert Counter(state.message_id for state in first if state.message_id) == Counter(fuzz.asked)
+    # Only what is taken back after its end ends once more.
+    again = [state for state in done if not any(state is one for one in first)]
+    assert [state.end for state in again] == ["retracted"] * len(again)
+    assert len({state.turn for state in again}) == len(again)
+    assert not {state.turn for state in again} & {state.turn for state in first if state.end == "retracted"}
     check_epochs(fuzz.talk.did)
     check_speech([item for item in fuzz.talk.did if isinstance(item, Speak)])
 

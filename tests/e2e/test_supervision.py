@@ -12,7 +12,7 @@ from real_show import shows
 from waiting import until_true
 
 from shared.bus import CommandError
-from shared.commands import Restart, StopShow
+from shared.commands import Panic, Restart, Say, StopShow
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
@@ -59,6 +59,19 @@ def test_every_killed_service_is_back_within_five_seconds(start):
         rows = until_new(show, name, pid, 5)
     assert {name: row.restarts for name, row in rows.items()} == {"bus": 1, "input": 1, "director": 1}
     assert "killed by SIGKILL; it is started again" in show.chatter
+
+
+def test_a_director_that_was_killed_comes_back_muted(start):
+    show = start(*SMALL)
+    rows = show.until_ready()
+    show.bus.request(Panic())
+    os.kill(rows["director"].pid, signal.SIGKILL)
+    until_new(show, "director", rows["director"].pid, 20)
+    show.turn(show.submit("hi Akane"), "done")
+    with pytest.raises(CommandError, match="She is muted"):
+        show.bus.request(Say(text="Hello."))
+    show.bus.request(Panic(muted=False))
+    show.bus.request(Say(text="Hello."))
 
 
 def test_a_stopped_process_is_noticed_killed_and_replaced_and_nobody_else(start):

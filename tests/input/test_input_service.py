@@ -21,7 +21,7 @@ from services.input.service import InputService
 from shared.bus import Bus, CommandError, SourceLost
 from shared.clock import FakeClock
 from shared.commands import StopShow, Submit, SubmitReply
-from shared.config import ROOT, BusSettings, DashboardSettings, InputSettings, Settings
+from shared.config import ROOT, BusSettings, DashboardSettings, DirectorSettings, InputSettings, Settings
 from shared.events import (
     ChatMessage,
     ChatRetracted,
@@ -310,6 +310,35 @@ def test_twitch_chat_and_its_retractions_pass_and_a_flood_does_not(open_bus: Ope
         connection.close()
         show.run(lambda: "reconnecting" in show.service.detail)
         show.service.stop()
+
+
+def test_every_line_is_judged_by_the_block_list_before_anybody_sees_it(
+    open_bus: OpenBus, script: Path, tmp_path: Path
+) -> None:
+    script.write_text("you f.u.c.k\n", encoding="utf-8")
+    with FakeTwitch() as server:
+        settings = InputSettings(
+            twitch="akane", twitch_server=server.address, twitch_tls=False, script=str(script)
+        )
+        show = Show(settings, open_bus)
+        connection = server.accept()
+        connection.welcome()
+        connection.send(b"@id=1;user-id=1 :shithead!b@b PRIVMSG #akane :hi\r\n")
+        connection.send(b"@id=2;user-id=2 :bo!b@b PRIVMSG #akane :good evening\r\n")
+        ask(show, Submit(text="I want to kill myself"))
+        show.run(lambda: len(show.said()) == 4)
+        rules = {item.payload.text: item.payload.rule for item in show.heard if hasattr(item.payload, "rule")}
+        connection.close()
+        show.service.stop()
+    assert rules == {
+        "you f.u.c.k": "profanity", "hi": "profanity", "good evening": "", "I want to kill myself": "self_harm",
+    }  # fmt: skip
+
+
+def test_without_its_block_list_it_does_not_start(open_bus: OpenBus, tmp_path: Path) -> None:
+    settings = Settings(director=DirectorSettings(blocklist=str(tmp_path / "none.txt")))
+    with pytest.raises(StartError, match="block-list"):
+        InputService(settings, open_bus("input"), FakeClock()).start()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,14 @@ DOTS, BUBBLE = Target("item", "Main", "Dots"), Target("item", "Main", "Bubble")
 
 
 def turn(phase, epoch: int = 5, turn: str = "t1", **fields) -> TurnState:
-    told = {"author": "Aya", "prompt": "who are you?", "message_id": "m1", "channel": "twitch", **fields}
+    told = {
+        "author": "Aya",
+        "prompt": "who are you?",
+        "message_id": "m1",
+        "author_id": "77",
+        "channel": "twitch",
+        **fields,
+    }
     return TurnState(turn=turn, epoch=epoch, phase=phase, **told)
 
 
@@ -108,12 +115,33 @@ def test_the_end_of_a_message_that_is_not_answered_changes_nothing():
 def test_what_moderation_takes_back_goes_at_once():
     assert Show().tell(turn("speaking"), heard("hi"), turn("done", end="retracted")).texts == EMPTY
     ended = (turn("speaking"), heard("hi"), turn("done"))
-    deleted = ChatRetracted(channel="twitch", message_id="m1", reason="deleted")
-    assert Show().tell(*ended, deleted).texts == ("", "", "hi")
-    banned = ChatRetracted(channel="twitch", author_id="77", reason="banned")
-    assert Show().tell(*ended, banned).texts == ("", "", "hi")
-    other = ChatRetracted(channel="twitch", message_id="m2", reason="deleted")
-    assert Show().tell(*ended, other).texts == ("Aya", "who are you?", "hi")
+    for mine in (
+        ChatRetracted(channel="twitch", message_id="m1", reason="deleted"),
+        ChatRetracted(channel="twitch", author_id="77", reason="banned"),
+        ChatRetracted(channel="twitch", reason="cleared"),
+    ):
+        assert Show().tell(*ended, mine).texts == EMPTY
+        show = Show().tell(turn("speaking"), heard("hi"), mine)
+        assert show.texts == EMPTY
+        # What was on its way when it was taken back; then the director has noticed, too.
+        assert show.tell(heard("hi there"), turn("speaking"), heard("hi there")).texts == EMPTY
+        assert show.tell(turn("done", 6, end="retracted")).texts == EMPTY
+        assert show.tell(turn("thinking", 7, "t2", author="Ben")).texts[0] == "Ben"
+
+
+def test_what_moderation_takes_back_of_others_changes_nothing():
+    for other in (
+        ChatRetracted(channel="twitch", message_id="m2", reason="deleted"),
+        ChatRetracted(channel="twitch", author_id="78", reason="banned"),
+        ChatRetracted(channel="youtube", author_id="77", reason="banned"),
+    ):
+        show = Show().tell(turn("speaking"), heard("hi"), other)
+        assert show.texts == ("Aya", "who are you?", "hi")
+
+
+def test_a_line_that_breaks_the_block_list_is_not_shown_but_what_she_says_to_it():
+    show = Show().tell(turn("speaking", rule="self_harm"), heard("I am here."))
+    assert show.texts == ("", "", "I am here.")
 
 
 def test_a_panic_clears_all_and_switches_every_time():

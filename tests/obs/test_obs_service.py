@@ -17,7 +17,7 @@ from services.obs.service import NOTHING_NAMED, ObsService
 from shared.bus import SourceLost
 from shared.clock import FakeClock, monotonic
 from shared.config import ObsSettings, Settings
-from shared.events import Health, Progress, TurnState
+from shared.events import Health, Muted, Progress, TurnState
 
 SECRET = "correct horse battery"
 SAYS, NAME = Target("text", "Says"), Target("text", "Name")
@@ -193,8 +193,8 @@ class Show:
         progress = Progress(turn=f"t{epoch}", epoch=epoch, chunk=0, position_s=0.0, words_heard=1, heard=text)
         self.tts.publish("speech.progress", progress)
 
-    def health(self, phase: str) -> None:
-        self.director.publish("sys.health", Health(phase=phase, pid=1))
+    def mute(self, muted: bool) -> None:
+        self.director.publish("show.muted", Muted(muted=muted))
 
 
 @pytest.fixture
@@ -235,9 +235,13 @@ def test_a_turn_with_an_interruption_and_a_panic(show):
         akane.turn(lambda: obs.texts["Says"][-1] == "a new word")
         assert "an old word" not in obs.texts["Says"]
         assert obs.texts["Name"][-1] == "Ben"
-        akane.health("degraded")
+        akane.mute(True)
         akane.turn(lambda: obs.scene == "BRB" and obs.texts["Says"][-1] == obs.texts["Asked"][-1] == "")
-        akane.health("ready")
+        akane.director.publish("sys.health", Health(phase="ready", pid=2))  # her director was replaced
+        akane.state("idle", 8)
+        akane.turn(lambda: akane.service._picture._epoch == 8)
+        assert obs.scene == "BRB"
+        akane.mute(False)
         akane.turn(lambda: obs.scene == "Chatting")
 
 

@@ -27,13 +27,16 @@ EXAMPLES: dict[str, events.Event] = {
         processes=[events.ProcessInfo(name="llm", state="ready", pid=42, session="s", restarts=1, detail="d")]
     ),
     "chat.message": events.ChatMessage(
-        id="m1", channel="twitch", author="あかり", author_id="7", text="hi 🌸", badges=["vip/1"], bits=100, first=True
+        id="m1", channel="twitch", author="あかり", author_id="7", text="hi 🌸", badges=["vip/1"], bits=100, first=True,
+        rule="profanity",
     ),
     "chat.retracted": events.ChatRetracted(channel="twitch", message_id="m1", reason="deleted"),
     "turn.state": events.TurnState(
-        turn="t", epoch=3, phase="done", author="a", prompt="p", text="x", heard="x", end="stop", timings_ms={"done": 1.5}
+        turn="t", epoch=3, phase="done", author="a", prompt="p", text="x", heard="x", end="stop", timings_ms={"done": 1.5},
+        author_id="7", rule="profanity",
     ),
     "show.cleared": events.Cleared(epoch=3),
+    "show.muted": events.Muted(muted=True),
     "avatar.mood": events.Mood(turn="t", epoch=3, mood="happy", intensity=0.5),
     "llm.token": events.Token(
         generation="g", index=0, text="Hé", tokens=1, turn="t", epoch=3,

@@ -17,8 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from services.stage.service import StageService
 from shared.bus import Bus
-from shared.config import BusSettings, Settings, StageSettings
-from shared.events import Mouth, Progress, Timeline, TurnState, Viseme, Word
+from shared.config import BusSettings, DirectorSettings, Settings, StageSettings
+from shared.events import ChatMessage, Mouth, Progress, Timeline, TurnState, Viseme, Word
 from shared.service import Service, StopSignal, serve
 
 TOKEN = "a-token-for-tests-only"
@@ -30,13 +30,14 @@ LIVE = "html[data-live=yes]"
 class Stage:
     """A stage that serves; `url` ends with a slash."""
 
-    def __init__(self, bus: BusSettings, **settings: Any) -> None:
+    def __init__(self, bus: BusSettings, persona: str = "akane", **settings: Any) -> None:
         own = StageSettings(**{"port": 0, "token": TOKEN, **settings})
         self._stop = StopSignal()
         self._ready = threading.Event()
         self._sockets = contextlib.ExitStack()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(Settings(bus=bus, stage=own),), daemon=True)
+        whole = Settings(bus=bus, stage=own, director=DirectorSettings(persona=persona))
+        self._thread = threading.Thread(target=self._run, args=(whole,), daemon=True)
         self._thread.start()
         if not self._ready.wait(WAIT_S) or self._failure is not None:
             raise self._failure or AssertionError("the stage did not become ready")
@@ -160,6 +161,10 @@ def until_heard(bus: Bus, publish: Callable[[], None], socket: ClientConnection)
         if "topic" in message:
             return message
     raise AssertionError("nothing came through")
+
+
+def line(name: str, text: str, author: str = "Mallory") -> ChatMessage:
+    return ChatMessage(id=name, channel="twitch", author=author, author_id=author, text=text)
 
 
 def turn(epoch: int, phase: str, name: str = "t", **fields: Any) -> TurnState:

@@ -17,6 +17,7 @@ from websockets.exceptions import InvalidStatus
 from services.stage.__main__ import main
 from services.stage.access import Rules, judge
 from services.stage.app import PAGE, PAGES
+from services.stage.links import PHONE, links
 from services.stage.service import StageService
 from services.stage.token import TokenError, token_of, token_path
 from shared.config import BusSettings, Settings, StageSettings
@@ -28,6 +29,8 @@ pytest_plugins = ("stage_fixtures",)
 LOCAL = Rules(TOKEN, ("https://good.example",), "127.0.0.1", is_local=True)
 OPEN = Rules(TOKEN, ("https://good.example",), "0.0.0.0", is_local=False)
 HERE = {"host": "127.0.0.1:7780"}
+LAN = {"host": "192.168.1.5:7780"}
+EVIL = {"host": "evil.example:7780"}
 
 
 @pytest.mark.parametrize(
@@ -67,8 +70,80 @@ HERE = {"host": "127.0.0.1:7780"}
     ],
 )  # fmt: skip
 def test_who_passes(rules: Rules, path: str, headers: dict[str, str], token: str, status: int | None) -> None:
-    refusal = judge(rules, path, headers, token)
+    peer = "127.0.0.1" if rules is LOCAL else "192.168.1.7"
+    refusal = judge(rules, path, headers, token, peer)
     assert (refusal.status if refusal else None) == status
+
+
+@pytest.mark.parametrize(
+    ("rules", "headers", "peer", "status"),
+    [
+        (OPEN, HERE, "127.0.0.1", None),  # OBS beside a stage that is open for a phone
+        (OPEN, {"host": "localhost:7780", "origin": "http://localhost:7780"}, "127.0.0.1", None),
+        (OPEN, {"host": "[::1]:7780"}, "::1", None),
+        (OPEN, HERE, "::ffff:127.0.0.1", None),
+        (OPEN, HERE, "192.168.1.7", 401),  # a header is written by whoever asks
+        (OPEN, HERE, "::ffff:192.168.1.7", 401),
+        (OPEN, HERE, "", 401),
+        (OPEN, LAN, "127.0.0.1", 401),
+        (OPEN, EVIL, "127.0.0.1", 401),  # a foreign name that was pointed at this machine
+        (OPEN, {**EVIL, "origin": "http://evil.example:7780"}, "127.0.0.1", 401),
+        (OPEN, {"host": "0.0.0.0:7780"}, "127.0.0.1", 401),
+        (OPEN, {}, "127.0.0.1", 401),
+        (OPEN, {**HERE, "origin": "https://evil.example"}, "127.0.0.1", 403),
+        (OPEN, {**HERE, "x-forwarded-for": "203.0.113.9"}, "127.0.0.1", 401),  # a proxy beside the stage
+        (OPEN, {**HERE, "forwarded": "for=203.0.113.9"}, "127.0.0.1", 401),
+        (LOCAL, {**HERE, "x-forwarded-for": "127.0.0.1"}, "127.0.0.1", 401),
+        (LOCAL, HERE, "127.0.0.1", None),
+        (Rules(TOKEN, (), "127.0.0.5", True), {"host": "127.0.0.5:7780"}, "127.0.0.5", None),
+    ],
+)
+def test_who_is_at_this_machine(rules: Rules, headers: dict[str, str], peer: str, status: int | None) -> None:
+    refusal = judge(rules, "/bus", headers, "", peer)
+    assert (refusal.status if refusal else None) == status
+    for path in ("/control", "/command/director.panic"):
+        assert judge(rules, path, headers, "", peer) is not None
+    assert judge(OPEN, "/bus", headers, TOKEN, peer) is None
+
+
+def test_a_stage_that_is_open_for_a_phone_needs_no_token_beside_it(broker: BusSettings) -> None:
+    """Over real sockets: headers do not make a client of another machine one of this machine, nor the reverse."""
+    stage = Stage(broker, host="0.0.0.0")
+    assert stage.url.startswith("http://127.0.0.1:")
+    with stage.socket() as socket:
+        assert read(socket, is_type("live"))
+    for name, value in (("Host", "evil.example"), ("X-Forwarded-For", "127.0.0.1")):
+        status, answer = stage.ask("model.vrm", None, None, **{name: value})
+        assert (status, "token is needed" in answer["error"]) == (401, True)
+        assert stage.ask("theme.json", None, None, **{name: value})[1]["refused"] == answer["error"]
+    assert stage.ask("model.vrm")[0] == 404  # allowed, but there is none
+    assert stage.ask("theme.json")[1]["refused"] == ""
+    assert "is wrong" in stage.ask("theme.json?token=guess")[1]["refused"]
+    stage.close()
+
+
+INTERFACES = (
+    ("lo", "127.0.0.1"), ("lo", "::1"), ("wlan0", "192.168.1.5"), ("wlan0", "fe80::1%wlan0"),
+    ("eth0", "169.254.7.7"), ("eth0", "2001:db8::5"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("host", "pages"),
+    [
+        ("127.0.0.1", ["http://127.0.0.1:7780/"]),
+        ("0.0.0.0", ["http://127.0.0.1:7780/", "http://192.168.1.5:7780/?token=a%26b"]),
+        ("::", ["http://[::1]:7780/", "http://[2001:db8::5]:7780/?token=a%26b"]),
+        ("192.168.1.5", ["http://192.168.1.5:7780/?token=a%26b"]),
+        ("akane.lan", ["http://akane.lan:7780/?token=a%26b"]),
+    ],
+)
+def test_links_lead_to_pages_that_can_be_opened(host: str, pages: list[str]) -> None:
+    lines = links(StageSettings(host=host), "a&b", INTERFACES)
+    assert [line.split()[-1] for line in lines if "her page" in line] == pages
+    controls = [line.split()[-1] for line in lines if "control page" in line]
+    assert controls == [f"{page.split('?')[0]}control?token=a%26b" for page in pages]
+    assert (lines[-1] == PHONE) == (host == "127.0.0.1")
 
 
 def test_a_foreign_page_gets_no_socket(stage: Stage) -> None:
@@ -126,7 +201,9 @@ def test_the_token_is_shown_on_request_and_never_logged(
     monkeypatch.setattr("sys.argv", ["services.stage", "--link", "--set", f"stage.token={TOKEN}"])
     monkeypatch.delenv("AKANE_STAGE_PORT")
     assert guarded("stage", main) == 0
-    assert capsys.readouterr().out == f"http://127.0.0.1:7780/control?token={TOKEN}\n"
+    printed = capsys.readouterr().out
+    assert f" http://127.0.0.1:7780/control?token={TOKEN}\n" in printed
+    assert " http://127.0.0.1:7780/\n" in printed
     watcher = open_bus("watcher", "sys.health")
     with caplog.at_level(logging.DEBUG):
         stage = Stage(broker)

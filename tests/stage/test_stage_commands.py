@@ -13,7 +13,18 @@ from waiting import until_true
 
 from services.director.service import Director
 from shared.bus import Bus, Refused, Request
-from shared.commands import COMMANDS, Interrupt, Panic, Reply, Say, SayReply, SetMood, Submit, SubmitReply
+from shared.commands import (
+    COMMANDS,
+    Interrupt,
+    Panic,
+    Reply,
+    Say,
+    SayReply,
+    SetMood,
+    StopSpeech,
+    Submit,
+    SubmitReply,
+)
 from shared.config import BusSettings, Settings
 from shared.events import Cleared, Health
 from shared.service import StopSignal, serve
@@ -175,6 +186,20 @@ def test_a_panic_overtakes_what_waits_and_holds_for_pages_to_come(stage: Stage, 
     assert not any(is_type("lost")(each) for each in behind)
     with stage.socket("topics=turn.state") as late:
         assert read(late, is_type("hello"))[0]["cleared"] == ["bad turn"]
+
+
+def test_a_panic_silences_the_voice_though_the_director_hangs(stage: Stage, open_bus: OpenBus) -> None:
+    director = open_bus("director", register=True)  # and it never looks at what it is told
+    director.publish("turn.state", turn(5, "speaking"))
+    until_true(lambda: stage.service.hub.latest("turn.state"))
+    tts, told, answers = open_bus("tts", register=True), [], []
+    tts.handle(StopSpeech, lambda command, _: told.append(command))
+    pressing = threading.Thread(target=lambda: answers.append(stage.ask("control/panic", {}, **KEY)))
+    pressing.start()
+    until(tts, lambda _: told)
+    assert (told, answers) == ([StopSpeech(epoch=6)], [])
+    pressing.join(10)
+    assert [status for status, _ in answers] == [503], "and whoever pressed learns that she is not muted"
 
 
 def test_an_old_panic_that_is_published_again_clears_nothing(stage: Stage, open_bus: OpenBus) -> None:

@@ -280,7 +280,7 @@ def test_the_puppet_stands_in(make_stage: MakeStage, tab: Tab, tmp_path: Path) -
     says = page.evaluate(SAID)
     assert (
         says
-        == "The model of the settings cannot be shown: its description of the bones is not complete. The drawn Akane stands in."
+        == "The model of the settings cannot be shown: its description of the bones is not complete. The puppet stands in."
     )
     (tmp_path / "own.vrm").unlink()
     page = tab.open(stage.url)

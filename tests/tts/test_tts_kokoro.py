@@ -12,9 +12,10 @@ import pytest
 from services.tts.audio import SAMPLE_RATE_HZ
 from services.tts.mouth import from_phonemes
 from services.tts.rendering import assemble
+from services.tts.speakable import speakable
 from services.tts.voices import VoiceError, load_voice
 from services.tts.voices import kokoro_files as files_module
-from services.tts.voices.japanese import MORAE, from_kana, is_japanese, japanese
+from services.tts.voices.japanese import MORAE, as_said, from_kana, is_japanese, japanese
 from services.tts.voices.kokoro import VOCABULARY, _runs
 from services.tts.voices.kokoro_files import KokoroFiles, kokoro_files, model_bytes, style_of
 from services.tts.voices.phonemes import stretches
@@ -150,6 +151,21 @@ def test_english_words_within_japanese_are_a_run_of_their_own() -> None:
     assert _runs("今日は。") == ["今日は。"]
     assert is_japanese("OBSの話")
     assert not is_japanese("Café, déjà vu")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("3×4は12", "3かける4は12"),
+        ("½カップ", "二分の一カップ"),
+        ("x²です", "xの二乗です"),
+        ("今日は20°Cです", "今日は20度です"),
+        ("10:30に~20円で$5", "10時30分に約20円で5ドル"),
+        ("10~20円、50%", "10から20円、50%"),
+    ],
+)
+def test_signs_in_japanese_are_said_in_japanese(written: str, said: str) -> None:
+    assert as_said(speakable(written).text) == said
 
 
 @pytest.mark.slow

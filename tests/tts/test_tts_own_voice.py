@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
+from hibari.voices import VOICES
+
 from services.tts.manners import MANNERS
 from services.tts.rendering import assemble
 from services.tts.timing import align
@@ -42,6 +44,8 @@ def test_every_voice_has_its_row_and_its_fallback() -> None:
 
 def test_every_speaker_is_named() -> None:
     assert set(re.findall(r"`([abj][fm]_[a-z]+)`", PAGE)) == set(kokoro_files().speakers)
+    neural = PAGE.split("## Neural")[1].split("##")[0]
+    assert set(re.findall(r"`([a-z]+)`", neural)) == set(VOICES)
 
 
 def test_the_moods_are_as_the_page_says() -> None:

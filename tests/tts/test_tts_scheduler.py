@@ -162,6 +162,22 @@ def test_heard_at_a_stop_are_the_words_that_sounded_by_half(delivered_s: float) 
     assert ending.duration_s == pytest.approx(delivered, abs=0.001)
 
 
+def test_heard_at_a_stop_is_what_still_reaches_the_ear_through_a_slow_loudspeaker() -> None:
+    """Nothing takes back what Bluetooth has: 300 ms later it is heard, to the last delivered frame."""
+    stage = SpeechStage(output_offset_ms=300)
+    stage.speak("one two three four five", last=True)
+    stage.render()
+    stage.play(0.6)
+    assert stage.events("speech.progress")[-1].heard == "one"
+    stage.stop(epoch=2)
+    given = len(stage.heard())
+    stage.play(0.5)
+    sounding = np.flatnonzero(stage.heard())[-1] + 1
+    assert given <= sounding <= given + 0.005 * SAMPLE_RATE_HZ, "it all sounds, and nothing after it"
+    (ending,) = stage.events("speech.finished")
+    assert ending.heard == "one two three"
+
+
 def test_stop_before_any_sound() -> None:
     stage = SpeechStage()
     stage.speak("one two")

@@ -17,7 +17,9 @@ import psutil
 import pytest
 from conftest import OpenBus, until
 
+from services.tts import playback
 from services.tts.checks import findings
+from services.tts.devices import DeviceError, open_device
 from services.tts.service import TtsService
 from services.tts.turns import Recording
 from services.tts.wav import write_turn
@@ -214,6 +216,34 @@ def test_a_voice_that_cannot_load_degrades(
     running.speak("Still here.", last=True)
     assert running.wait("speech.finished").heard == "Still here."
     assert running.of("speech.timeline")[0].voice == "pyttsx3"
+    running.leave()
+
+
+def test_a_lost_device_degrades_until_it_is_back(
+    broker: BusSettings, open_bus: OpenBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = threading.Event()
+
+    def opened(period_ms: int, want: str) -> tuple[Any, str]:
+        if want == "cable" and not there.is_set():
+            raise DeviceError("no device has 'cable' in its name")
+        return open_device(period_ms, "null")[0], want
+
+    monkeypatch.setattr(playback, "open_device", opened)
+    monkeypatch.setattr(playback, "RETRY_S", 0.5)
+    bus = open_bus("director", "speech.", "sys.health", register=True)
+    running = Running(broker, bus, TtsSettings(voice="silent", device="cable"))
+    health = running.of("sys.health")[-1]
+    assert health.phase == "degraded"
+    assert health.detail.startswith(
+        "No sound device (no device has 'cable' in its name): she speaks silently"
+    )
+    running.speak("Nobody hears this.", last=True)
+    assert running.wait("speech.finished").heard == "Nobody hears this."
+    there.set()
+    assert "cable" in running.wait("sys.health", lambda health: health.phase == "ready").detail
+    running.speak("And this is heard.", turn="t2", last=True)
+    assert running.wait("speech.finished").reason == "done"
     running.leave()
 
 

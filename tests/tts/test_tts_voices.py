@@ -6,16 +6,22 @@ import os
 import re
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from services.tts.audio import SAMPLE_RATE_HZ, TARGET_RMS
+from services.tts.child_process import start_child
 from services.tts.rendering import Part, Rendering, assemble
 from services.tts.speakable import speakable
 from services.tts.timing import align
 from services.tts.voices import Voice, VoiceError, load_voice
 from services.tts.voices.phonemes import MAX_PHONEMES, stretches
+from shared.config import TtsSettings
+from shared.model.hub_name import HubName
 
 SENTENCE = "Well, that is a lovely question, my friend."
 
@@ -138,10 +144,72 @@ def test_pyttsx3_keeps_its_prints_to_itself_only_in_the_child(capfd: pytest.Capt
     assert "Audio saved" in capfd.readouterr().out
 
 
+def test_espeak_reads_no_signs() -> None:
+    voice: Any = loaded("pyttsx3")
+    if voice._engine.driver_name != "espeak":
+        pytest.skip("the system's voice reads numbers and units by itself")
+    (part,) = voice.synthesize("5 km/h is ½ of ~10", 1.0)
+    assert " ".join(word.text for word in part.words) == "5 kilometers per hour is one half of about 10"
+
+
+def test_her_name_is_said_the_same_in_capitals(neural: Voice) -> None:
+    shouted, named = (list(neural.synthesize(text, 1.0)) for text in ("AKANE", "Akane"))
+    assert len(shouted[0].samples) == len(named[0].samples)
+
+
 def test_a_voice_that_cannot_load_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(name: str) -> str:
+    def gone(name: str, download_missing: bool = True) -> str:
         raise FileNotFoundError(2, os.strerror(2), "heart.onnx")
 
     monkeypatch.setattr("hibari.voices.voice_path", gone)
     with pytest.raises(VoiceError, match=r"neural voice cannot be loaded .*heart\.onnx"):
         load_voice("neural")
+
+
+def test_an_unknown_speaker_is_told_who_there_is() -> None:
+    with pytest.raises(VoiceError, match=r"no speaker 'nobody'.* heart, emma, fenrir, fable, kore$"):
+        load_voice("neural", "nobody")
+
+
+def test_another_speaker_is_fetched_by_its_hash_and_says_british_words(
+    neural: Voice, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The file stands in for emma's, which has the same form; the phonemes follow the name."""
+    from hibari.voices import VOICES, voice_path
+
+    monkeypatch.setenv("HIBARI_HOME", str(tmp_path))
+    asked: list[tuple[str, str | None]] = []
+
+    def fetched(name: HubName, *, sha256: str | None, progress: object) -> Path:
+        asked.append((str(name), sha256))
+        return Path(voice_path("heart"))
+
+    monkeypatch.setattr("shared.model.hub_fetch.ensure_hub", fetched)
+    emma = load_voice("neural", "emma")
+    assert asked == [("maureesewilliams/hibari:voices/bf_emma.int8.onnx", VOICES["emma"]["sha256"])]
+    said, american = (
+        b"".join(p.samples.tobytes() for p in v.synthesize("tomato", 1.0)) for v in (emma, neural)
+    )
+    assert said
+    assert said != american
+
+
+def test_a_speaker_that_cannot_be_fetched_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("HIBARI_HOME", "AKANE_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("shared.model.hub_client.FIRST_PATIENCE", 1)
+    with pytest.raises(VoiceError, match=r"^the neural voice cannot be loaded \(.+\)$"):
+        load_voice("neural", "kore")
+
+
+def test_a_plainer_voice_does_not_get_the_speaker_of_the_one_it_stands_in_for() -> None:
+    settings = TtsSettings(voice="kokoro", speaker="jf_alpha")
+    children = {voice: start_child(settings, lambda: None, voice) for voice in ("kokoro", "neural")}
+    orders = {voice: psutil.Process(child.pid).cmdline()[-2:] for voice, child in children.items()}
+    for child in children.values():
+        child.kill()
+    assert orders["kokoro"] == ["kokoro", "jf_alpha"]
+    assert orders["neural"] == ["services.tts.engine_child", "neural"]

@@ -1,16 +1,19 @@
 // What people write and what she answers. Everything is set as text; nothing of a message is ever read as markup.
 
 const SHOWN = 40;
+const KNOWN = 400; // lines and turns of which is known whose they are
 
 export class Chat {
-  constructor(host) {
+  constructor(host, name) {
     this.host = host;
+    this.name = name; // hers
     this.clear();
   }
 
   clear() {
     this.host.replaceChildren();
     this.rows = new Map();
+    this.owners = new Map(); // row key -> the viewer's line that it is or answers, as retractions name it
     this.gone = new Set(); // what was taken back stays away, whoever names it again
   }
 
@@ -21,12 +24,15 @@ export class Chat {
   }
 
   message(message) {
-    this.add(`message/${message.id}`, message.author, message.text, message);
+    if (message.rule) return; // it breaks the block-list
+    const { id, channel, author_id } = message;
+    this.own(`message/${id}`, { message_id: id, channel, author_id });
+    this.add(`message/${id}`, message.author, message.text);
   }
 
   // Her answer, word by word as it is heard.
   progress(progress) {
-    const row = this.add(`turn/${progress.turn}`, "Akane", "", {});
+    const row = this.add(`turn/${progress.turn}`, this.name, "");
     row.element.classList.add("hers");
     row.chunks ??= [];
     row.chunks[progress.chunk] = progress.heard;
@@ -41,23 +47,31 @@ export class Chat {
       this.retract(`turn/${state.turn}`);
       return;
     }
-    if (state.message_id && state.prompt && (state.phase !== "done" || state.text)) {
-      this.add(`message/${state.message_id}`, state.author, state.prompt, { channel: state.channel });
+    if (state.message_id) {
+      this.own(`message/${state.message_id}`, state);
+      this.own(`turn/${state.turn}`, state);
+    }
+    if (state.message_id && state.prompt && !state.rule && (state.phase !== "done" || state.text)) {
+      this.add(`message/${state.message_id}`, state.author, state.prompt);
     }
     if (state.phase !== "done" || !state.heard) return;
-    const row = this.add(`turn/${state.turn}`, "Akane", "", {});
+    const row = this.add(`turn/${state.turn}`, this.name, "");
     row.element.classList.add("hers");
     row.text.textContent = state.heard;
   }
 
   retracted(retraction) {
-    for (const [key, row] of this.rows) {
-      const same_channel = row.about.channel === retraction.channel;
+    for (const [key, owner] of this.owners) {
       const named = retraction.message_id
-        ? key === `message/${retraction.message_id}`
-        : !retraction.author_id || row.about.author_id === retraction.author_id;
-      if (same_channel && named) this.retract(key);
+        ? owner.message_id === retraction.message_id
+        : !retraction.author_id || owner.author_id === retraction.author_id;
+      if (owner.channel === retraction.channel && named) this.retract(key);
     }
+  }
+
+  own(key, { message_id, channel, author_id }) {
+    this.owners.set(key, { message_id, channel, author_id });
+    if (this.owners.size > KNOWN) this.owners.delete(this.owners.keys().next().value);
   }
 
   retract(key) {
@@ -65,11 +79,11 @@ export class Chat {
     this.remove(key);
   }
 
-  add(key, author, text, about) {
+  add(key, author, text) {
     if (this.rows.has(key)) return this.rows.get(key);
     const element = document.createElement("div");
     element.className = "message";
-    const row = { element, author: part("author", author), text: part("text", text), about };
+    const row = { element, author: part("author", author), text: part("text", text) };
     element.append(row.author, row.text);
     if (this.gone.has(key)) return row; // never shown
     this.host.append(element);

@@ -1,12 +1,14 @@
 // The control page: buttons that command her, her health and her latencies. The token comes with the page's URL.
 
 import { Feed } from "./feed.js";
+import { theme } from "./theme.js";
 
 const MOODS = ["neutral", "happy", "excited", "shy", "sad", "surprised", "annoyed", "thinking"];
 const token = new URLSearchParams(location.search).get("token");
 const byId = (id) => document.getElementById(id);
 const answer = byId("answer");
 let mood = "neutral";
+let director = null; // the session whose turns are shown
 
 async function press(name, fields = {}) {
   let sentence = "";
@@ -60,11 +62,15 @@ function showServices() {
   fill(byId("services"), rows);
 }
 
-new Feed(["turn.state", "avatar.mood", "sys."], {
+new Feed(["turn.state", "avatar.mood", "show.muted", "sys."], {
   down() {
     byId("phase").textContent = "offline";
   },
-  "turn.state"(state) {
+  source_lost(message) {
+    if (message.source === "director" && message.session === director) byId("phase").textContent = "no director";
+  },
+  "turn.state"(state, message) {
+    director = message.session;
     byId("phase").textContent = `${state.phase}${state.queued ? ` · ${state.queued} waiting` : ""}`;
     const speed = state.tokens_per_s ? [["tokens/s", String(Math.round(state.tokens_per_s))]] : [];
     const rows = Object.entries(state.timings_ms).map(([name, ms]) => [name.replace("_", " "), `${Math.round(ms)} ms`]);
@@ -72,6 +78,9 @@ new Feed(["turn.state", "avatar.mood", "sys."], {
   },
   "avatar.mood"(event) {
     showMood(event.mood);
+  },
+  "show.muted"(event) {
+    byId("muted").hidden = !event.muted;
   },
   "sys.health"(health, message) {
     services.set(message.source, { phase: health.phase, detail: health.detail });
@@ -85,3 +94,4 @@ new Feed(["turn.state", "avatar.mood", "sys."], {
   },
 });
 showMood(mood);
+byId("name").textContent = (await theme()).name;

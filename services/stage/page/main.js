@@ -5,6 +5,7 @@ import { Avatar } from "./avatar.js";
 import { Captions } from "./captions.js";
 import { Chat } from "./chat.js";
 import { Feed } from "./feed.js";
+import { Notice } from "./notice.js";
 import { Status } from "./status.js";
 import { theme } from "./theme.js";
 
@@ -12,9 +13,10 @@ const hidden = (new URLSearchParams(location.search).get("hide") ?? "").split(",
 const place = (name) => (hidden.includes(name) ? null : document.querySelector(`.${name}`));
 
 const look = await theme();
+if (look.refused) new Notice(document.body).keep(look.refused);
 const clock = new AudioClock();
 const captions = place("captions") && new Captions(place("captions"), clock);
-const chat = place("chat") && new Chat(place("chat"));
+const chat = place("chat") && new Chat(place("chat"), look.name);
 const status = place("status") && new Status(place("status"));
 const avatar = place("avatar") && (await Avatar.made(place("avatar"), clock, look));
 
@@ -28,6 +30,12 @@ const WANTED = [
   [true, ["turn.state"]],
 ];
 const topics = WANTED.flatMap(([wanted, names]) => (wanted ? names : []));
+
+let director = null; // the session whose turns are shown
+
+function rest() {
+  avatar?.turn({ phase: "idle" });
+}
 
 function silence() {
   clock.reset();
@@ -68,10 +76,16 @@ const feed = new Feed(
       silence();
     },
     source_lost(message) {
+      if (message.source === "director" && message.session === director) {
+        director = null; // nothing is thought of any more; what the voice has got is still said
+        status?.say("idle");
+        if (avatar?.phase === "thinking") rest();
+      }
       if (message.source !== "tts") return;
       silence();
       clock.restart();
       captions?.finish();
+      if (director === null) rest();
     },
     "speech.timeline"(timeline) {
       captions?.timeline(timeline);
@@ -86,6 +100,7 @@ const feed = new Feed(
     "speech.finished"() {
       silence();
       captions?.finish();
+      if (director === null) rest(); // nobody is there to say that the turn is over
     },
     "avatar.mouth"(mouth, _, at_ms) {
       avatar?.mouth(mouth, at_ms);
@@ -100,10 +115,13 @@ const feed = new Feed(
     "chat.retracted"(retraction) {
       chat?.retracted(retraction);
     },
-    "turn.state"(state) {
+    "turn.state"(state, message) {
+      director = message.session;
+      if (state.end === "retracted" && captions?.turn === state.turn) captions.clear(); // her last line stays a while
       chat?.turn(state);
       status?.turn(state);
       avatar?.turn(state);
+      captions?.state(state);
     },
     "sys.processes"(processes) {
       status?.processes(processes);

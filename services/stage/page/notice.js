@@ -1,4 +1,4 @@
-// One sentence to whoever looks at the page, for a while.
+// One sentence to whoever looks at the page, for a while or for good.
 
 const SHOWN_MS = 12000;
 
@@ -10,10 +10,14 @@ export class Notice {
     host.append(this.line);
   }
 
-  say(sentence) {
+  keep(sentence) {
     clearTimeout(this.alarm);
     this.line.textContent = sentence;
     this.line.hidden = false;
+  }
+
+  say(sentence) {
+    this.keep(sentence);
     this.alarm = setTimeout(() => {
       this.line.hidden = true;
     }, SHOWN_MS);

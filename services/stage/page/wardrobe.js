@@ -4,7 +4,7 @@ import { Notice } from "./notice.js";
 import { forget, keep, kept } from "./vrm/kept.js";
 
 const ADDRESS = "/model.vrm";
-const STANDS_IN = "The drawn Akane stands in.";
+const STANDS_IN = "The puppet stands in.";
 const FAULTY = `The model of the settings cannot be shown; "python launcher.py --check" says why. ${STANDS_IN}`;
 const NO_WEBGL = "A model needs WebGL 2, which this browser does not have or has switched off.";
 
@@ -79,7 +79,9 @@ export class Wardrobe {
   async draw() {
     const asked = ++this.asked;
     const [{ Puppet }, { THEME }] = await Promise.all([import("./puppet/puppet.js"), import("./puppet/palette.js")]);
-    const colours = Object.entries(this.look).filter(([key, value]) => key in THEME && /^#[0-9a-f]{6}$/i.test(value));
+    const colours = Object.entries(this.look)
+      .map(([key, value]) => [key, String(value).replace(/^#(.)(.)(.)$/, "#$1$1$2$2$3$3")])
+      .filter(([key, value]) => Object.hasOwn(THEME, key) && /^#[0-9a-f]{6}$/i.test(value));
     if (asked === this.asked) this.change(new Puppet(this.host, { theme: Object.fromEntries(colours) }));
   }
 

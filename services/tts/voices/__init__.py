@@ -37,10 +37,10 @@ def load_voice(name: str, speaker: str = "", report: Report = lambda stage, done
     return voice
 
 
-def _neural(_speaker: str, _report: Report) -> Voice:
+def _neural(speaker: str, report: Report) -> Voice:
     from services.tts.voices.neural import NeuralVoice
 
-    return NeuralVoice()
+    return NeuralVoice(speaker, report)
 
 
 def _kokoro(speaker: str, report: Report) -> Voice:

@@ -30,6 +30,20 @@ _PAIRS = _TABLE.split()
 MORAE = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True))
 MARKS = dict(zip("、。，．？！：；…～「」", ",.,.?!:;…—“”", strict=True))
 
+_SIGNS = [
+    (re.compile(r"\b(\d{1,2}):(\d{2})\b", re.ASCII), r"\1時\2分"),
+    (re.compile(r"\$(\d[\d,.]*)"), r"\1ドル"),
+    (re.compile(r"€(\d[\d,.]*)"), r"\1ユーロ"),
+    (re.compile(r"°C?"), "度"),
+    (re.compile(r"(?<=\d)~(?=\d)"), "から"),
+    (re.compile(r"[~≈](?=\d)"), "約"),
+]
+_SIGN_WORDS = str.maketrans({
+    "×": "かける", "÷": "わる", "+": "プラス", "=": "イコール", "±": "プラスマイナス", "&": "アンド",
+    "−": "マイナス", "½": "二分の一", "¼": "四分の一", "¾": "四分の三", "²": "の二乗", "³": "の三乗",
+})  # fmt: skip
+"""Open JTalk has no sound for these."""
+
 _WRITTEN = re.compile(r"[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 LATIN = re.compile(r"[A-Za-z][A-Za-z'’-]*(?:[ ,]+[A-Za-z][A-Za-z'’-]*)*")
 """English words within Japanese text."""
@@ -42,6 +56,13 @@ _JOINED = frozenset(
 def is_japanese(text: str) -> bool:
     """Whether kana or ideographs stand in it."""
     return bool(_WRITTEN.search(text))
+
+
+def as_said(text: str) -> str:
+    """Japanese text with the signs written out that Open JTalk passes over."""
+    for pattern, instead in _SIGNS:
+        text = pattern.sub(instead, text)
+    return text.translate(_SIGN_WORDS)
 
 
 def japanese(nodes: Iterable[dict[str, Any]]) -> list[Token]:

@@ -13,7 +13,7 @@ import numpy as np
 from services.tts.bending import factor, repitched
 from services.tts.rendering import Part
 from services.tts.voices import VoiceError
-from services.tts.voices.japanese import LATIN, is_japanese, japanese
+from services.tts.voices.japanese import LATIN, as_said, is_japanese, japanese
 from services.tts.voices.phonemes import Phonemes, Token, english, stretches, timed_part, with_output
 from shared.model.progress import Progress
 
@@ -87,7 +87,7 @@ class KokoroVoice:
         if not is_japanese(sentence):
             return english(self._g2p, sentence)
         tokens: list[Token] = []
-        for run in _runs(sentence):
+        for run in _runs(as_said(sentence)):
             if LATIN.fullmatch(run):
                 *spoken, (text, phonemes, _) = english(self._g2p, run)
                 tokens += [*spoken, (text, phonemes, True)]

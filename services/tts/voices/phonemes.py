@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from services.tts.audio import Floats
+from services.tts.english import as_said
 from services.tts.mouth import from_phonemes
 from services.tts.rendering import Part, TimedWord
 
@@ -17,13 +18,15 @@ Token = tuple[str, str, bool]
 
 UNIT_S = 0.025
 """Both models count the length of a phoneme in this."""
+EARLY_S = 2 * UNIT_S
+"""The sound of a phoneme comes so much before its place among the durations, in both models."""
 MAX_PHONEMES = 320
 """A sentence is cut behind the word that reaches this; the models know sentences of 400 and more."""
 CLAUSE_PHONEMES = 200
 """Longer sentences are split behind the next comma."""
 NAMES = {"Akane": "ɑkˈɑnA"}
 """Said as written here; hibari's own guess rhymes with 'cane'."""
-_NAME = re.compile(rf"\b({'|'.join(NAMES)})\b")
+_NAME = re.compile(rf"\b({'|'.join(NAMES)})\b", re.IGNORECASE)
 
 
 class Phonemes(NamedTuple):
@@ -34,10 +37,8 @@ class Phonemes(NamedTuple):
 
 
 def english(g2p: Any, text: str) -> list[Token]:
-    """Tokens by hibari's G2P, whose alphabet is Kokoro's; words are normalised ("5 km" is "5 kilometers")."""
-    from hibari.g2p.normalize import normalize
-
-    marked = _NAME.sub(lambda name: f"[{name[0]}](/{NAMES[name[0]]}/)", normalize(text))
+    """Tokens by hibari's G2P, whose alphabet is Kokoro's, of the words of `as_said`."""
+    marked = _NAME.sub(lambda name: f"[{name[0]}](/{NAMES[name[0].title()]}/)", as_said(text))
     return [
         (token.text, token.phonemes or "", bool(token.whitespace))
         for token in g2p.phonemize_tokens(g2p.tokenize(marked))
@@ -79,7 +80,7 @@ def stretches(tokens: list[Token], vocabulary: frozenset[str]) -> list[Phonemes]
 
 def timed_part(stretch: Phonemes, samples: Floats, durations: Floats) -> Part:
     """A part from a model's sound and its durations in `UNIT_S`: of silence, of each sign, of silence."""
-    starts = np.concatenate([[0.0], np.cumsum(durations)]) * UNIT_S
+    starts = np.maximum(np.concatenate([[0.0], np.cumsum(durations)]) * UNIT_S - EARLY_S, 0.0)
     timed = [
         (sign, float(begin), float(end - begin))
         for sign, (begin, end) in zip(stretch.signs, pairwise(starts[1:-1]), strict=True)

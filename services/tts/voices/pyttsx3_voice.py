@@ -17,6 +17,7 @@ import numpy as np
 
 from services.tts.audio import SAMPLE_RATE_HZ, Floats, resample, sounding_span
 from services.tts.bending import factor, repitched
+from services.tts.english import as_said
 from services.tts.mouth import from_loudness
 from services.tts.rendering import Part
 from services.tts.timing import estimate, fit
@@ -53,6 +54,7 @@ class Pyttsx3Voice:
 
     def synthesize(self, text: str, rate: float, semitones: float = 0.0) -> Iterator[Part]:
         """One part for the whole text. Not every driver has a pitch to set, so the samples get it."""
+        text = as_said(text) if self._engine.driver_name == "espeak" else text  # it reads signs as signs
         self._set_rate(round(WORDS_PER_MINUTE * rate / factor(semitones)))
         for _ in range(TRIES):
             if sound := self._utter(text):

@@ -1,4 +1,4 @@
-// Signs that anime draws beside a face: sparkles, a sweat drop, an anger mark, a tear, notes, dots, lines of surprise.
+// Signs that anime draws beside a face: sparkles, an anger mark, a tear, notes, dots, lines of surprise.
 
 import { curve, ellipse, fill, ink, outline, WEIGHT } from "./curve.js";
 
@@ -31,14 +31,8 @@ const EFFECTS = {
       fill(ctx, on(ellipse(...at(0, 10), 16 * size * amount, 12 * size * amount), 60), "#ff8a5c");
     }
   },
-  sweat(ctx, on, amount, seconds) {
-    const shape = on(drop(-268, 420 + 6 * Math.sin(seconds * 1.7), 30 * amount), 110);
-    fill(ctx, shape, "#a8e0f7");
-    outline(ctx, shape, 5, "#2d6a8e");
-    fill(ctx, on(ellipse(-277, 426 + 6 * Math.sin(seconds * 1.7), 5 * amount, 10 * amount), 112), "#ffffff");
-  },
   tear(ctx, on, amount, seconds) {
-    for (const [side, size] of [[-1, 22], [1, 18]]) {
+    for (const [side, size] of [[-1, 30], [1, 25]]) {
       const shape = on(drop(side * 148, 540 + 5 * Math.sin(seconds * 1.3 + side), size * amount), 105);
       fill(ctx, shape, "#b9e8fb");
       outline(ctx, shape, 3.6, "#3a7ba0");

@@ -20,8 +20,8 @@ const THUMB = [[-20, -22], [2, -26], [22, -18], [24, -8], [8, -4], [-16, -6]];
 const SIGNS = {
   chin: [{ side: 1, x: 96, y: 762, angle: -0.34, bend: 60, size: 1.08, finger: true, follow: 1 }],
   fidget: [
-    { side: 1, x: 98, y: 968, angle: -0.95, bend: 190, size: 0.9, finger: true, follow: 0 },
-    { side: -1, x: -98, y: 968, angle: -0.95, bend: 190, size: 0.9, finger: true, follow: 0 },
+    { side: 1, x: 96, y: 886, angle: -0.95, bend: 190, size: 0.9, finger: true, follow: 0 },
+    { side: -1, x: -98, y: 886, angle: -0.95, bend: 190, size: 0.9, finger: true, follow: 0 },
   ],
   cheer: [
     { side: 1, x: 196, y: 930, angle: -0.16, bend: 0, size: 1, finger: false, follow: 0 },

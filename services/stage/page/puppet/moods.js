@@ -14,7 +14,7 @@ export const NEUTRAL = {
   stars: 0, // star-shaped highlights
   wet: 0, // a trembling second highlight
   gazeX: 0, gazeY: 0, // where the eyes rest, -1 to 1, right and up
-  lip: 0.5, // corners of the mouth: -1 down, 1 up
+  lip: 0.35, // corners of the mouth: -1 down, 1 up
   lipWidth: 1, // width of the closed mouth
   lipSkew: 0, // units the mouth is shifted
   wave: 0, // a wavy closed mouth
@@ -27,7 +27,7 @@ export const NEUTRAL = {
   perk: 0, // ribbon and ahoge: 1 up, -1 drooping
   bounce: 0, // units of hopping
   gloom: 0, // shade over the forehead
-  sweat: 0, sparkles: 0, anger: 0, tear: 0, bang: 0, dots: 0, notes: 0, // drawn signs, 0 to 1
+  sparkles: 0, anger: 0, tear: 0, bang: 0, dots: 0, notes: 0, // drawn signs, 0 to 1
   chin: 0, fidget: 0, cheer: 0, // hands, 0 to 1
 };
 
@@ -43,8 +43,8 @@ export const MOODS = {
     blush: 0.85, blushLines: 0.5, pitch: 0.05, perk: 1, bounce: 10, shrug: 0.35, sparkles: 1, cheer: 1,
   },
   shy: {
-    browLift: 4, browTilt: -0.24, eyeOpen: 0.72, eyeSmile: 0.22, gazeX: -0.75, gazeY: -0.35, lip: 0.1, lipWidth: 0.62, wave: 1,
-    blush: 1.5, blushLines: 1, yaw: -0.13, pitch: -0.1, roll: -0.09, shrug: 0.75, perk: -0.25, sweat: 0.8, fidget: 1,
+    browLift: 6, browTilt: -0.34, eyeOpen: 0.7, eyeSmile: 0.25, gazeX: -0.8, gazeY: -0.55, lip: 0.25, lipWidth: 0.72, wave: 1.5,
+    blush: 1.6, blushLines: 1, yaw: -0.16, pitch: -0.15, roll: -0.1, shrug: 0.9, perk: -0.35, fidget: 1,
   },
   sad: {
     browLift: 8, browTilt: -0.5, browBend: -4, eyeOpen: 0.72, eyeSlant: -12, gazeY: -0.45, wet: 1, lip: -0.9, lipWidth: 0.72,

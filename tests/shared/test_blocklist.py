@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.director.blocklist import Blocklist, load_blocklist
+from shared.blocklist import Blocklist, load_blocklist
 from shared.config import ConfigError
 
 
