@@ -35,6 +35,8 @@ PEAK_FLOPS = {
 card's holds as a word of its own counts."""
 SIDE = 1024
 """Of the matrices whose product measures a device that is not in the table."""
+TRIES = 10
+"""The best counts: other programs slow the rest down."""
 
 
 def flops_per_token(config: GPTConfig, context: int) -> float:
@@ -68,7 +70,7 @@ def measured_flops(
     """The best of some products of square matrices."""
     one = torch.ones(SIDE, SIDE, device=device, dtype=dtype)
     best = 0.0
-    for _ in range(3):
+    for _ in range(TRIES):
         began = clock()
         for _ in range(2):
             product = one @ one

@@ -56,6 +56,7 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         d_hidden, d_weight = ctx.gradients
+        ctx.gradients = None  # nobody else holds the head's gradient, so it is not copied into the parameter
         return (
             None if d_hidden is None else d_hidden * grads[0][:, None].to(d_hidden.dtype),
             # Summed in the forward pass: right where all losses count alike, as they do in a sum.

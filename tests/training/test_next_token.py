@@ -14,6 +14,7 @@ from training.checkpoints import Rule
 from training.device_rate import card_peak, flops_per_token, measured_flops
 from training.forward import DocumentStep, NextToken
 from training.loop import RECENT, trouble
+from training.loss import summed_cross_entropy
 from training.optimiser import scheduled_rate
 
 CONFIG = GPTConfig(
@@ -51,6 +52,21 @@ def test_it_is_pytorchs_cross_entropy_with_its_gradients(monkeypatch: pytest.Mon
     assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(found[name], parameter.grad, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_the_heads_gradient_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def zeros_like(like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        zeros = torch.zeros(like.shape, dtype=dtype)
+        made.append(zeros.data_ptr())
+        return zeros
+
+    monkeypatch.setattr("training.loss.torch.zeros_like", zeros_like)
+    hidden, head = torch.randn(6, 8, requires_grad=True), torch.nn.Parameter(torch.randn(16, 8))
+    summed_cross_entropy(hidden, head, torch.arange(6)).mul(0.5).backward()
+    assert head.grad is not None
+    assert made == [head.grad.data_ptr()]
 
 
 def test_documents_of_a_row_do_not_see_each_other() -> None:
