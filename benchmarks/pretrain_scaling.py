@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ HEAD_SIZE = 32
 RECIPES = {
     "Muon, QK-norm": ("--optimiser", "muon"),
     "AdamW, QK-norm": ("--optimiser", "adamw"),
-    "plain AdamW, no QK-norm": ("--optimiser", "adamw", "--qk-norm", "none"),
+    "plain AdamW, one rate, no QK-norm": ("--optimiser", "adamw", "--slow-share", "1", "--qk-norm", "none"),
 }
 CONTEXT, STEP_TOKENS = 256, 4096
 
@@ -53,42 +54,41 @@ def slope(points: Sequence[Point]) -> float:
     return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs)
 
 
-def measured(data: Path, tokens: int, rates: dict[str, str]) -> list[Point]:
-    """Train all of them, one after the other."""
-    vocabulary = read_manifest(data).vocab_size
-    points = []
-    for recipe, flags in RECIPES.items():
-        for layers, width in SIZES:
-            shape = [
-                "--n-layer", str(layers), "--n-embd", str(width), "--n-head", str(width // HEAD_SIZE),
-                "--n-kv-head", str(width // HEAD_SIZE // 2), "--context", str(CONTEXT),
-            ]  # fmt: skip
-            config = model_config(parse(Arguments, "", "", ["--data", str(data), *shape], None), vocabulary)
-            with tempfile.TemporaryDirectory(prefix="akane-scaling-") as out:
-                _train(data, Path(out), tokens, rates[recipe], shape, flags)
-                with (Path(out) / "log.csv").open(encoding="utf-8", newline="") as file:
-                    last = list(csv.DictReader(file))[-1]
-            point = Point(
-                recipe,
-                config.parameter_count,
-                flops_per_token(config, CONTEXT) * int(last["tokens"]),
-                float(last["heldout_loss"]),
-                float(last["bits_per_byte"]),
-            )
-            print(f"{recipe}, {point.parameters:,}: loss {point.loss:.4f}")
-            points.append(point)
-    return points
+def measured(data: Path, tokens: int, rates: dict[str, str], jobs: int) -> list[Point]:
+    """Train all of them, `jobs` at a time on one core each, or one after the other on all."""
+    threads = 0 if jobs == 1 else 1
+    kinds = [(recipe, layers, width) for recipe in RECIPES for layers, width in SIZES]
+    with ThreadPoolExecutor(jobs) as pool:
+        made = {
+            kind: pool.submit(_trained, data, tokens, rates[kind[0]], threads, *kind)
+            for kind in sorted(kinds, key=lambda kind: -kind[1])  # the longest first
+        }
+        return [made[kind].result() for kind in kinds]
 
 
-def _train(data: Path, out: Path, tokens: int, rate: str, shape: list[str], flags: Sequence[str]) -> None:
+def _trained(data: Path, tokens: int, rate: str, threads: int, recipe: str, layers: int, width: int) -> Point:
+    heads = width // HEAD_SIZE
+    shape = [
+        "--n-layer", str(layers), "--n-embd", str(width), "--n-head", str(heads), "--n-kv-head", str(heads // 2),
+        "--context", str(CONTEXT),
+    ]  # fmt: skip
+    arguments = parse(Arguments, "", "", ["--data", str(data), *shape], None)
+    config = model_config(arguments, read_manifest(data).vocab_size)
     steps = tokens // STEP_TOKENS
-    arguments = {
-        "--data": data, "--out": out, "--batch": 8, "--step-tokens": STEP_TOKENS,
-        "--steps": steps, "--lr": rate, "--samples": 0, "--save-every": steps, "--evaluate-every": steps,
-        "--evaluate-tokens": 131_072,
+    loop = {
+        "--batch": 8, "--step-tokens": STEP_TOKENS, "--steps": steps, "--lr": rate, "--threads": threads,
+        "--samples": 0, "--save-every": steps, "--evaluate-every": steps, "--evaluate-tokens": 131_072,
     }  # fmt: skip
-    given = [str(part) for pair in arguments.items() for part in pair]
-    subprocess.run([sys.executable, "-m", "training.pretrain", *given, *shape, *flags], cwd=ROOT, check=True)
+    given = [str(part) for pair in loop.items() for part in pair]
+    with tempfile.TemporaryDirectory(prefix="akane-scaling-") as out:
+        command = [sys.executable, "-m", "training.pretrain", "--data", str(data), "--out", out]
+        subprocess.run([*command, *given, *shape, *RECIPES[recipe]], cwd=ROOT, check=True)
+        with (Path(out) / "log.csv").open(encoding="utf-8", newline="") as file:
+            last = list(csv.DictReader(file))[-1]
+    flops = flops_per_token(config, CONTEXT) * int(last["tokens"])
+    loss, bits = float(last["heldout_loss"]), float(last["bits_per_byte"])
+    print(f"{recipe}, {config.parameter_count:,}: loss {loss:.4f}", flush=True)
+    return Point(recipe, config.parameter_count, flops, loss, bits)
 
 
 def table(points: Sequence[Point]) -> str:
@@ -134,13 +134,15 @@ def main() -> None:
         "--data", type=Path, help="folder of shards; without it, the pretraining.json that is there"
     )
     parser.add_argument("--tokens", type=int, default=1_000_000, help="of each model")
+    parser.add_argument("--jobs", type=int, default=1, help="models at once, each on one core")
     parser.add_argument("--lr", default="4e-3", help="of Muon")
-    parser.add_argument("--adamw-lr", default="4e-3", help="of AdamW: give it the best that it can use")
+    parser.add_argument("--adamw-lr", default="4e-3", help="of AdamW")
+    parser.add_argument("--plain-lr", default="4e-3", help="of the last recipe; each its best, to be fair")
     asked = parser.parse_args()
     record = asked.folder / "pretraining.json"
     if asked.data:
-        rates = {recipe: asked.lr if "muon" in flags else asked.adamw_lr for recipe, flags in RECIPES.items()}
-        points = measured(asked.data, asked.tokens, rates)
+        rates = dict(zip(RECIPES, (asked.lr, asked.adamw_lr, asked.plain_lr), strict=True))
+        points = measured(asked.data, asked.tokens, rates, asked.jobs)
         record.write_text(json.dumps([asdict(one) for one in points], indent=1) + "\n", encoding="utf-8")
     points = [Point(**one) for one in json.loads(record.read_text(encoding="utf-8"))]
     print(table(points))

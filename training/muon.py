@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.distributed import World, placed_like, whole
-from training.optimiser import SLOW, make_optimiser
+from training.optimiser import SLOW, SLOW_SHARE, make_optimiser
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
@@ -99,9 +99,12 @@ def _slices(members: list[nn.Parameter], ranks: int) -> Iterator[list[nn.Paramet
 
 
 def muon_and_adamw(
-    parameters: Mapping[str, nn.Parameter], weight_decay: float, world: World
+    parameters: Mapping[str, nn.Parameter], weight_decay: float, world: World, slow_share: float = SLOW_SHARE
 ) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks, AdamW with Akane's groups for all else."""
     matrices = {name: one for name, one in parameters.items() if one.ndim == 2 and not name.startswith(SLOW)}
     rest = {name: one for name, one in parameters.items() if name not in matrices}
-    return [Muon(matrices.values(), weight_decay, world), make_optimiser(rest, weight_decay)]
+    return [
+        Muon(matrices.values(), weight_decay, world),
+        make_optimiser(rest, weight_decay, slow_share=slow_share),
+    ]

@@ -14,16 +14,20 @@ SLOW_SHARE = 0.1
 
 
 def make_optimiser(
-    parameters: Mapping[str, nn.Parameter], weight_decay: float, betas: tuple[float, float] = (0.9, 0.95)
+    parameters: Mapping[str, nn.Parameter],
+    weight_decay: float,
+    betas: tuple[float, float] = (0.9, 0.95),
+    slow_share: float = SLOW_SHARE,
 ) -> torch.optim.AdamW:
     """AdamW (https://arxiv.org/abs/1711.05101) over named parameters; `set_rate` gives it a learning rate.
 
-    Matrices are decayed, norms and biases are not; each group's `share` multiplies the rate.
+    Matrices are decayed; norms, biases, embedding and head are not. Each group's `share` multiplies the rate.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
-        share = SLOW_SHARE if name.startswith(SLOW) else 1.0
-        decay = weight_decay if parameter.ndim >= 2 and share == 1.0 else 0.0
+        is_slow = name.startswith(SLOW)
+        share = slow_share if is_slow else 1.0
+        decay = weight_decay if parameter.ndim >= 2 and not is_slow else 0.0
         groups.setdefault((share, decay), []).append(parameter)
     described = [
         {"params": members, "share": share, "weight_decay": decay}

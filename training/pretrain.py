@@ -73,6 +73,7 @@ class Arguments(LoopArguments):
     step_tokens: int = Field(524_288, ge=8, description="tokens of an update, of all processes together")
     batch: int = Field(8, ge=1, description="rows of a pass of one process; passes add up to --step-tokens")
     optimiser: Literal["muon", "adamw"] = Field("muon", description="of the matrices; adamw has the rest")
+    slow_share: float = Field(0.1, gt=0, le=1, description="of the learning rate for embedding and head")
     decay: Literal["cosine", "linear"] = Field("cosine", description="of the learning rate")
     weight_decay: float = Field(0.1, ge=0, description="of matrices")
     spike: float = Field(2.0, ge=0, description="nats above the last losses that end the run; 0: none do")
@@ -152,9 +153,9 @@ def pretrain(arguments: Arguments, world: World) -> int:
     module = spread(NextToken(model, autocast), world, arguments.parallel)
     parameters = dict(model.named_parameters())
     optimisers = (
-        muon_and_adamw(parameters, arguments.weight_decay, world)
+        muon_and_adamw(parameters, arguments.weight_decay, world, arguments.slow_share)
         if muon
-        else [make_optimiser(parameters, arguments.weight_decay)]
+        else [make_optimiser(parameters, arguments.weight_decay, slow_share=arguments.slow_share)]
     )
 
     def loader(split: Split) -> TokenLoader:
