@@ -69,8 +69,8 @@ def measured(data: Path, tokens: int, rates: dict[str, str], jobs: int) -> list[
 def _trained(data: Path, tokens: int, rate: str, threads: int, recipe: str, layers: int, width: int) -> Point:
     heads = width // HEAD_SIZE
     shape = [
-        "--n-layer", str(layers), "--n-embd", str(width), "--n-head", str(heads), "--n-kv-head", str(heads // 2),
-        "--context", str(CONTEXT),
+        "--n-layer", str(layers), "--n-embd", str(width), "--n-head", str(heads),
+        "--n-kv-head", str(heads // 2), "--context", str(CONTEXT),
     ]  # fmt: skip
     arguments = parse(Arguments, "", "", ["--data", str(data), *shape], None)
     config = model_config(arguments, read_manifest(data).vocab_size)
