@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training.distributed import World
+from training.distributed import World, backward
 from training.errors import TrainingError
 from training.forward import NextToken
 from training.shards.loader import Batch
@@ -45,14 +46,9 @@ def mean_gradients(module: nn.Module, world: World, batches: Sequence[Batch], n_
 
     Each rank has equally many batches; only the last one's backward pass sends gradients.
     """
-    total: Tensor | float = 0.0
-    for number, batch in enumerate(batches):
-        with _sending(module, number == len(batches) - 1):
-            # Both wrappers average over the ranks; `n_learned` counts those of all.
-            loss = module(*batch) * (world.size / n_learned)
-            loss.backward()
-        total = total + loss.detach()
-    return world.total(float(total)) / world.size
+    # Both wrappers average over the ranks; `n_learned` counts those of all.
+    scale, sending = world.size / n_learned, partial(_sending, module)
+    return backward(world, lambda batch: module(*batch), batches, scale, sending) / world.size
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
+import signal
 import socket
-import subprocess
 import sys
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from safetensors.torch import load_file
 from shards_helpers import make_shards
 
-from shared.config import ROOT
+from training import loop, pretrain
 
 SENTENCES = [
     f"{one} and {other} went to the {place}. They saw {n} ships, and {one} was happy."
@@ -23,6 +24,13 @@ SENTENCES = [
     )
 ]
 BATCH_TOKENS = 128
+KILL = signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM
+Limits = tuple[int | None, int | None, int]
+_PROCESSES = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+if sys.platform != "win32":  # what every rank would spend five seconds on, loaded once
+    _PROCESSES.set_forkserver_preload(
+        ["training.pretrain", "torch._dynamo", "torch.distributed.fsdp", "torch.distributed.device_mesh"]
+    )
 
 
 def make_data(folder: Path) -> Path:
@@ -42,35 +50,78 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
     return [*(str(part) for pair in arguments.items() for part in pair), *more]
 
 
-def start(arguments: list[str], ranks: int = 1, **options: Any) -> list[subprocess.Popen[str]]:
-    """The program as people run it; of several ranks as torchrun starts them."""
+class Rank:
+    """A process of a run; it says its standard error when it has ended."""
+
+    def __init__(self, arguments: list[str], env: dict[str, str], said: Path, limits: Limits) -> None:
+        self._said = said
+        self._process = _PROCESSES.Process(target=_rank, args=(arguments, env, said, limits))
+        self._process.start()
+
+    def ended(self) -> int | None:
+        """Its exit status, after a while."""
+        self._process.join(110)
+        return self._process.exitcode
+
+    def said(self) -> str:
+        return self._said.read_text(encoding="utf-8")
+
+
+def start(
+    arguments: list[str],
+    said: Path,
+    ranks: int = 1,
+    *,
+    kill_at: int | None = None,
+    file_bytes: int | None = None,
+    file_bytes_at: int = 0,
+) -> list[Rank]:
+    """The program in its own processes, of several ranks with torchrun's environment; `said` is a folder.
+
+    The last rank kills itself in the step after `kill_at`; on the first no file grows beyond `file_bytes` from
+    the step after `file_bytes_at` on.
+    """
+    said.mkdir(exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    world = {
-        "WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-    }
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "training.pretrain", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **(world if ranks > 1 else {}), "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
-        for rank in range(ranks)
-    ]
+    world = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    number = len(list(said.iterdir()))
+    found = []
+    for rank in range(ranks):
+        env = {**(world if ranks > 1 else {}), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        limits = (kill_at if rank == ranks - 1 else None, None if rank else file_bytes, file_bytes_at)
+        found.append(Rank(arguments, env, said / f"{number}-{rank}.txt", limits))
+    return found
 
 
-def finish(processes: list[subprocess.Popen[str]], status: int = 0) -> str:
-    """What the leading rank said; all of them ended with `status`."""
-    said = [process.communicate(timeout=110)[1] for process in processes]
-    assert [process.returncode for process in processes] == [status] * len(processes), said
+def _rank(arguments: list[str], env: dict[str, str], said: Path, limits: Limits) -> None:
+    """What runs in a rank's process."""
+    os.environ.update(env)
+    with said.open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 2)
+    one_step = loop.one_step
+
+    def step(run: loop.Run[Any], state: loop.State, rate: float) -> tuple[float, float, int]:
+        kill_at, file_bytes, file_bytes_at = limits
+        if state.step == kill_at:
+            os.kill(os.getpid(), KILL)
+        if file_bytes is not None and state.step == file_bytes_at:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        return one_step(run, state, rate)
+
+    loop.one_step = step
+    sys.exit(pretrain.main(arguments))
+
+
+def finish(ranks: list[Rank], *status: int) -> str:
+    """What the leading rank said; the ranks ended with these statuses, all with 0 if none are given."""
+    ended = [rank.ended() for rank in ranks]
+    said = [rank.said() for rank in ranks]
+    assert ended == list(status or [0] * len(ranks)), said
+    assert "Traceback" not in "".join(said)
     return said[0]
 
 

@@ -94,7 +94,7 @@ def test_what_does_not_fit_says_what_would() -> None:
 
 def test_trouble_is_no_number_or_a_leap() -> None:
     calm = [2.0] * RECENT
-    assert trouble(2.1, 1.0, calm, 1.0) == ""
+    assert trouble(2.1, 1.0, calm, 1.0) == ("", "")
     assert trouble(3.1, 1.0, calm, 1.0) == "The loss leaps up"
     assert trouble(3.1, 1.0, calm[1:], 1.0) == ""
     assert trouble(3.1, 1.0, calm, 0.0) == ""

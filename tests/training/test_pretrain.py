@@ -96,57 +96,6 @@ def test_tensorboard_gets_the_numbers(learned: Path) -> None:
     assert written.count(b"gradient_norm") == 40
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_it_goes_on_bit_by_bit_after_kill_9(tmp_path: Path, data: Path, ranks: int) -> None:
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    batch = ("--batch", str(2 // ranks), "--decay", "linear", "--documents", "--steps", "24")
-    reference = start(command(data, whole, *batch), ranks)
-    killed = start(command(data, cut, *batch), ranks)
-    until_true(lambda: newest(cut), 100, lambda: "a checkpoint")
-    for process in killed:
-        process.send_signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
-    for process in killed:
-        process.communicate()
-    finish(reference)
-    step = read_state(newest(cut))["step"]
-    assert step < 24
-    (cut / "checkpoint-99999999.part").mkdir()  # killed while it wrote
-    (cut / "base.safetensors").unlink(missing_ok=True)
-    said = finish(start(command(data, cut, *batch, "--resume"), ranks))
-    assert f"going on behind step {step}" in said
-    assert not list(cut.glob("*.part"))
-    for name in ("weights", "optimiser"):
-        assert same_bits(*(newest(folder) / f"{name}.safetensors" for folder in (whole, cut)))
-    assert same_bits(whole / "base.safetensors", cut / "base.safetensors")
-    assert rows(whole) == rows(cut)
-
-
-def test_two_ranks_learn_what_one_does_whole_or_in_parts(tmp_path: Path, data: Path) -> None:
-    """And each goes on from what the other saved."""
-    one, ddp, fsdp = (tmp_path / name for name in ("one", "ddp", "fsdp"))
-    parallel = {
-        kind: start(command(data, folder, "--steps", "4", "--batch", "1", "--parallel", kind), 2)
-        for kind, folder in (("ddp", ddp), ("fsdp", fsdp))
-    }
-    assert run(*command(data, one, "--steps", "4")) == 0
-    for processes in parallel.values():
-        finish(processes)
-    for folder in (ddp, fsdp):
-        for left, right in zip(rows(one), rows(folder), strict=True):
-            for column in ("loss", "gradient_norm", "heldout_loss", "bits_per_byte"):
-                if left[column]:
-                    assert float(left[column]) == pytest.approx(float(right[column]), rel=1e-3), (
-                        folder,
-                        column,
-                    )
-        for file in ("weights", "optimiser"):
-            left, right = (load_file(newest(out) / f"{file}.safetensors") for out in (one, folder))
-            assert left.keys() == right.keys()
-            for name, tensor in left.items():
-                torch.testing.assert_close(tensor, right[name], atol=2e-3, rtol=0.05, msg=f"{folder} {name}")
-    assert run(*command(data, fsdp, "--steps", "4", "--resume", "--parallel", "ddp")) == 0
-
-
 def test_a_loss_that_is_no_number_stops_it_and_its_batch_is_kept(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -264,25 +213,6 @@ def test_a_run_is_neither_overwritten_nor_mixed_with_another(
     assert run(*command(other, tmp_path, "--steps", "2", "--resume")) == 2
     assert "holds a run with manifest_sha256" in capsys.readouterr().err
     assert (tmp_path / "base.safetensors").read_bytes() == before
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")
-def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, data: Path) -> None:
-    import resource
-
-    def limited() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
-
-    assert run(*command(data, tmp_path, "--steps", "2")) == 0
-    held = (newest(tmp_path) / "weights.safetensors").read_bytes()
-    more = ("--steps", "2", "--n-embd", "64", "--out", str(tmp_path / "new"))
-    process = start(command(data, tmp_path, *more), preexec_fn=limited)
-    said = finish(process, 1).strip().splitlines()[-1]
-    assert "could not be written" in said or "cannot be used" in said
-    assert "Traceback" not in said
-    assert (newest(tmp_path) / "weights.safetensors").read_bytes() == held
-    assert newest(tmp_path / "new") is None
 
 
 def test_every_preset_fits_its_batch() -> None:
