@@ -46,7 +46,7 @@ class World:
 
     @contextmanager
     def agreed(self) -> Iterator[None]:
-        """Around what may fail on one rank alone, as writing does: all wait for each other and go on, or none.
+        """Around what may fail on one rank alone, as writing does: all wait for each other, and none goes on.
 
         Raises what went wrong where it did, BrokenElsewhere on the others.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from inspect import signature
 
 import torch
 from torch import nn
@@ -36,9 +37,10 @@ def spread(module: NextToken, world: World, kind: str) -> nn.Module:
                 shard.set_force_sum_reduction_for_comms(True)
         return module
     where = [torch.device(world.device)] if world.device.startswith("cuda") else None
-    return DistributedDataParallel(
-        module, device_ids=where, gradient_as_bucket_view=True, broadcast_buffers=False
-    )
+    # The buffers are constants. torch 2.13 warns of the older of the two names.
+    known = signature(DistributedDataParallel).parameters
+    sent = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return DistributedDataParallel(module, device_ids=where, gradient_as_bucket_view=True, **{sent: False})
 
 
 def mean_gradients(module: nn.Module, world: World, batches: Sequence[Batch], n_learned: int) -> float:

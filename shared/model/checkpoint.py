@@ -78,7 +78,7 @@ def save_tensors(
 
 
 def _of_the_system(error: SafetensorError, path: Path) -> Exception:
-    """As Python raises what safetensors tells in words: `I/O error: No space left on device (os error 28)`."""
+    """As Python raises what safetensors puts into words: `I/O error: Is a directory (os error 21)`."""
     match = re.search(r"([^:]*) \(os error (\d+)\)", str(error))
     if match is None:
         return error

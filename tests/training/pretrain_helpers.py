@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from itertools import product
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -51,55 +52,52 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
 
 
 class Rank:
-    """A process of a run; it says its standard error when it has ended."""
+    """A process of a run."""
 
-    def __init__(self, arguments: list[str], env: dict[str, str], said: Path, limits: Limits) -> None:
-        self._said = said
-        self._process = _PROCESSES.Process(target=_rank, args=(arguments, env, said, limits))
+    def __init__(self, arguments: list[str], env: dict[str, str], limits: Limits) -> None:
+        self._heard, told = _PROCESSES.Pipe(duplex=False)
+        self._process = _PROCESSES.Process(target=_rank, args=(arguments, env, told, limits))
         self._process.start()
+        told.close()
 
-    def ended(self) -> int | None:
-        """Its exit status, after a while."""
+    def finish(self) -> tuple[int | None, str]:
+        """Its exit status, and what it said on standard error, which is less than fills a pipe."""
         self._process.join(110)
-        return self._process.exitcode
-
-    def said(self) -> str:
-        return self._said.read_text(encoding="utf-8")
+        if self._process.exitcode is None:
+            self._process.kill()
+        with os.fdopen(os.dup(self._heard.fileno()), encoding="utf-8") as file:
+            return self._process.exitcode, file.read()
 
 
 def start(
     arguments: list[str],
-    said: Path,
     ranks: int = 1,
     *,
     kill_at: int | None = None,
     file_bytes: int | None = None,
     file_bytes_at: int = 0,
 ) -> list[Rank]:
-    """The program in its own processes, of several ranks with torchrun's environment; `said` is a folder.
+    """The program in its own processes, of several ranks with torchrun's environment.
 
     The last rank kills itself in the step after `kill_at`; on the first no file grows beyond `file_bytes` from
     the step after `file_bytes_at` on.
     """
-    said.mkdir(exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     world = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    number = len(list(said.iterdir()))
     found = []
     for rank in range(ranks):
         env = {**(world if ranks > 1 else {}), "RANK": str(rank), "LOCAL_RANK": str(rank)}
         limits = (kill_at if rank == ranks - 1 else None, None if rank else file_bytes, file_bytes_at)
-        found.append(Rank(arguments, env, said / f"{number}-{rank}.txt", limits))
+        found.append(Rank(arguments, env, limits))
     return found
 
 
-def _rank(arguments: list[str], env: dict[str, str], said: Path, limits: Limits) -> None:
+def _rank(arguments: list[str], env: dict[str, str], told: Connection, limits: Limits) -> None:
     """What runs in a rank's process."""
     os.environ.update(env)
-    with said.open("w", encoding="utf-8") as file:
-        os.dup2(file.fileno(), 2)
+    os.dup2(told.fileno(), 2)
     one_step = loop.one_step
 
     def step(run: loop.Run[Any], state: loop.State, rate: float) -> tuple[float, float, int]:
@@ -116,13 +114,12 @@ def _rank(arguments: list[str], env: dict[str, str], said: Path, limits: Limits)
     sys.exit(pretrain.main(arguments))
 
 
-def finish(ranks: list[Rank], *status: int) -> str:
-    """What the leading rank said; the ranks ended with these statuses, all with 0 if none are given."""
-    ended = [rank.ended() for rank in ranks]
-    said = [rank.said() for rank in ranks]
-    assert ended == list(status or [0] * len(ranks)), said
+def finish(ranks: list[Rank], *status: int) -> list[str]:
+    """What each rank said; they ended with these statuses, all with 0 if none are given."""
+    ended, said = zip(*[rank.finish() for rank in ranks], strict=True)
+    assert ended == (status or (0,) * len(ranks)), said
     assert "Traceback" not in "".join(said)
-    return said[0]
+    return list(said)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

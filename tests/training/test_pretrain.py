@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import OpenBus, until
-from pretrain_helpers import BATCH_TOKENS, command, finish, make_data, rows, same_bits, start
+from pretrain_helpers import BATCH_TOKENS, command, make_data, rows
 from safetensors.torch import load_file
-from waiting import until_true
 
 from shared.config import BusSettings
 from shared.model.generate import generate

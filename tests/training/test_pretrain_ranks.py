@@ -24,16 +24,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("said")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, data: Path, said: Path) -> Mapping[str, Path]:
+def runs(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Mapping[str, Path]:
     """Eight steps on one rank, and on two with whole models and with parts."""
     folder = tmp_path_factory.mktemp("runs")
     for name, more, ranks in (("one", (), 1), ("ddp", TWO, 2), ("fsdp", (*TWO, *FSDP), 2)):
-        finish(start(command(data, folder / name, "--keep", "9", *more), said, ranks))
+        finish(start(command(data, folder / name, "--keep", "9", *more), ranks))
     return {path.name: path for path in folder.iterdir()}
 
 
@@ -64,13 +59,13 @@ def test_two_ranks_learn_what_one_does_whole_or_in_parts(runs: Mapping[str, Path
     [("ddp", (), 1), ("fsdp", (), 1), ("one", (*TWO, *FSDP), 2), ("ddp", (*TWO, *FSDP), 2)],
 )
 def test_each_goes_on_from_what_another_saved(
-    tmp_path: Path, data: Path, said: Path, runs: Mapping[str, Path], begun: str, more: tuple[str], ranks: int
+    tmp_path: Path, data: Path, runs: Mapping[str, Path], begun: str, more: tuple[str], ranks: int
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(runs[begun] / "checkpoint-00000004", out / "checkpoint-00000004")
     shutil.copy(runs[begun] / "log.csv", out)
-    told = finish(start(command(data, out, *more, "--resume"), said, ranks))
-    assert "going on behind step 4" in told
+    told = finish(start(command(data, out, *more, "--resume"), ranks))
+    assert "going on behind step 4" in told[0]
     assert rows(out)[:4] == rows(runs[begun])[:4]
     alike(runs["one"], out, 1e-3)
 
@@ -80,20 +75,18 @@ def test_each_goes_on_from_what_another_saved(
     [(1, ()), (2, ()), (2, FSDP), (1, ("--optimiser", "adamw")), (2, (*FSDP, "--optimiser", "adamw"))],
     ids=["one", "ddp", "fsdp", "adamw", "fsdp-adamw"],
 )
-def test_it_goes_on_bit_by_bit_after_kill_9(
-    tmp_path: Path, data: Path, said: Path, ranks: int, more: tuple[str]
-) -> None:
+def test_it_goes_on_bit_by_bit_after_kill_9(tmp_path: Path, data: Path, ranks: int, more: tuple[str]) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     more = ("--batch", str(2 // ranks), "--decay", "linear", "--documents", "--steps", "12", *more)
-    reference = start(command(data, whole, *more), said, ranks)
-    killed = start(command(data, cut, *more), said, ranks, kill_at=7)
+    reference = start(command(data, whole, *more), ranks)
+    killed = start(command(data, cut, *more), ranks, kill_at=7)
     told = finish(killed, *([1] * (ranks - 1)), -KILL)
     if ranks > 1:
-        assert told.splitlines()[-1] == "Another process of this run could not go on: see what it said."
+        assert told[0].splitlines()[-1] == "Another process of this run could not go on: see what it said."
     finish(reference)
     assert read_state(newest(cut))["step"] == 6
     (cut / "checkpoint-99999999.part").mkdir()  # killed while it wrote
-    assert "going on behind step 6" in finish(start(command(data, cut, *more, "--resume"), said, ranks))
+    assert "going on behind step 6" in finish(start(command(data, cut, *more, "--resume"), ranks))[0]
     assert not list(cut.glob("*.part"))
     for name in ("weights", "optimiser"):
         assert same_bits(*(newest(folder) / f"{name}.safetensors" for folder in (whole, cut)))
@@ -102,12 +95,12 @@ def test_it_goes_on_bit_by_bit_after_kill_9(
 
 
 def test_recomputed_blocks_in_bfloat16_learn_the_same_in_parts(
-    tmp_path: Path, data: Path, said: Path, runs: Mapping[str, Path]
+    tmp_path: Path, data: Path, runs: Mapping[str, Path]
 ) -> None:
     """Beside one rank that does neither: what a large model needs changes its numbers little."""
     more = ("--checkpointing", "--dtype", "bfloat16")
-    told = finish(start(command(data, tmp_path, *TWO, *FSDP, *more), said, 2))
-    assert "computed in bfloat16" in told
+    told = finish(start(command(data, tmp_path, *TWO, *FSDP, *more), 2))
+    assert "computed in bfloat16" in told[0]
     alike(runs["one"], tmp_path, 2e-2, ("loss", "heldout_loss"))
     assert rows(tmp_path)[0]["loss"] != rows(runs["one"])[0]["loss"]
 
@@ -117,21 +110,19 @@ def test_recomputed_blocks_in_bfloat16_learn_the_same_in_parts(
     ("ranks", "file_bytes"), [(1, 40_000), (2, 40_000), (2, 1)], ids=["checkpoint", "ranks", "log"]
 )
 def test_a_full_disk_ends_every_rank_with_one_sentence(
-    tmp_path: Path, data: Path, said: Path, ranks: int, file_bytes: int
+    tmp_path: Path, data: Path, ranks: int, file_bytes: int
 ) -> None:
     """The leading rank alone writes, and fails in the fourth step, with a checkpoint or its row of the log."""
     arguments = command(data, tmp_path / "out", *(TWO if ranks > 1 else ()))
-    limited = start(arguments, said, ranks, file_bytes=file_bytes, file_bytes_at=3)
-    told = finish(limited, *[1] * ranks)
+    told = finish(start(arguments, ranks, file_bytes=file_bytes, file_bytes_at=3), *[1] * ranks)
     full = "The disk is full: make room. The same command with --resume goes on."
-    assert told.strip().splitlines()[-1] == full
-    assert [rank.said() for rank in limited[1:]] == [""] * (ranks - 1)
+    assert told[0].strip().splitlines()[-1] == full
+    assert told[1:] == [""] * (ranks - 1)
     assert read_state(newest(tmp_path / "out"))["step"] == 2
-    assert not list((tmp_path / "out").glob("**/*.part"))
+    assert not list((tmp_path / "out").glob("checkpoint-00000004*/*.part"))
 
 
-def test_what_every_rank_finds_wrong_is_said_once(tmp_path: Path, data: Path, said: Path) -> None:
-    ranks = start(command(data, tmp_path / "out", "--step-tokens", "100"), said, 2)
-    told = finish(ranks, 2, 2)
-    assert told.count("--step-tokens 100 is no multiple") == 1
-    assert ranks[1].said() == ""
+def test_what_every_rank_finds_wrong_is_said_once(tmp_path: Path, data: Path) -> None:
+    told = finish(start(command(data, tmp_path / "out", "--step-tokens", "100"), 2), 2, 2)
+    assert told[0].count("--step-tokens 100 is no multiple") == 1
+    assert told[1] == ""
