@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from shards_helpers import make_shards
 
@@ -49,6 +50,15 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
         "--dtype": "float32", "--lr": 0.05,
     }  # fmt: skip
     return [*(str(part) for pair in arguments.items() for part in pair), *more]
+
+
+def run(*arguments: str) -> int:
+    """Its exit status, in this process."""
+    threads = torch.get_num_threads()
+    try:
+        return pretrain.main(arguments)
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Rank:

@@ -1,20 +1,24 @@
-"""Real runs of `python -m training.pretrain`: they learn, survive kill -9 on one rank and on two, and say what is wrong."""
+"""Runs of `python -m training.pretrain`: they learn, what they make answers and is measured, and they say what is wrong."""
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import OpenBus, until
-from pretrain_helpers import BATCH_TOKENS, command, make_data, rows
+from pretrain_helpers import BATCH_TOKENS, SENTENCES, command, make_data, rows, run
 from safetensors.torch import load_file
 
-from shared.config import BusSettings
+from services.llm.once import answer_once
+from shared.config import BusSettings, LlmSettings
 from shared.model.generate import generate
 from shared.model.loading import load_model
+from training import evaluate
 from training import pretrain as program
 from training.checkpoints import newest, read_state
 from training.loop import RECENT
@@ -26,17 +30,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_data(tmp_path_factory.mktemp("data") / "sentences")
 
 
-def run(*arguments: str) -> int:
-    threads = torch.get_num_threads()
-    try:
-        return program.main(arguments)
-    finally:
-        torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """A run that has learned something, with all that it leaves."""
+    """A run that has learned something, with all that it leaves and room for a short prompt."""
     out = tmp_path_factory.mktemp("learned")
     more = (
         "--steps",
@@ -80,6 +76,34 @@ def test_what_was_trained_is_a_model_like_any_other(learned: Path) -> None:
     torch.testing.assert_close(tensor, same.model.transformer["wte"].weight, atol=0, rtol=2**-8)
 
 
+def test_it_answers(learned: Path) -> None:
+    """A base model goes on in the lines of a chat, with whatever its sentences taught it."""
+    out, err = io.StringIO(), io.StringIO()
+    settings = LlmSettings(model=str(learned / "tiny.safetensors"), device="cpu")
+    assert answer_once(settings, "hi", 8, out, err) == 0
+    assert "tiny" in err.getvalue()
+    assert re.search(r"\[[1-8] tokens, .*(length|stop)\]", err.getvalue())
+    assert out.getvalue().strip()
+    assert out.getvalue().isascii()
+
+
+def test_its_reading_is_a_column_beside_others(
+    learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prose.txt").write_text(" ".join(SENTENCES[:4]), encoding="utf-8")
+    for name in ("messages.toml", "dialogues.jsonl"):
+        shutil.copy(evaluate.HELDOUT / name, tmp_path)
+    monkeypatch.setattr(evaluate, "HELDOUT", tmp_path)
+    model = str(learned / "tiny.safetensors")
+    assert evaluate.main(["--reading", "--large", model, "--only", "large", "--out", str(tmp_path)]) == 0
+    table = capsys.readouterr().out
+    assert "| perplexity of held-out dialogues | too long |" in table
+    bits = float(re.search(r"bits per byte of prose \| ([\d.]+) \|", table)[1])
+    # It has learned such sentences: as well as its own evaluation says, in windows of one context.
+    judged = [float(row["bits_per_byte"]) for row in rows(learned) if row["bits_per_byte"]]
+    assert bits == pytest.approx(judged[-1], rel=0.15)
+
+
 def test_checkpoints_stay_by_rule(learned: Path) -> None:
     steps = sorted(int(path.name.rpartition("-")[2]) for path in learned.glob("checkpoint-*"))
     assert steps == [20, 38, 40]
@@ -119,20 +143,22 @@ def test_a_loss_that_is_no_number_stops_it_and_its_batch_is_kept(
 def test_a_spike_stops_it(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def rising(*_: object) -> float:
-        seen.append(1)
+    def rising(*arguments: object) -> float:
+        seen.append(whole(*arguments))  # type: ignore[arg-type]
         return 2.0 if len(seen) <= RECENT else 5.0
 
-    seen: list[int] = []
+    whole, seen = program.mean_gradients, []
     monkeypatch.setattr(program, "mean_gradients", rising)
-    arguments = command(data, tmp_path, "--steps", "100", "--save-every", "100", "--evaluate-every", "100")
+    arguments = command(data, tmp_path, "--steps", "66", "--save-every", "60", "--evaluate-every", "100")
     assert run(*arguments) == 1
-    assert (
-        capsys.readouterr()
-        .err.strip()
-        .splitlines()[-1]
-        .startswith(f"The loss leaps up at step {RECENT + 1} ")
-    )
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith(f"The loss leaps up at step {RECENT + 1} ")
+    assert "go past it with --resume --spike 0" in said
+    # Whoever goes past it may see and save more of what comes.
+    more = ("--evaluate-every", "3", "--evaluate-tokens", "128", "--save-every", "1", "--name", "past")
+    assert run(*arguments, "--resume", "--spike", "0", *more) == 0
+    assert [float(row["loss"]) for row in rows(tmp_path)] == [2.0] * RECENT + [5.0] * 2
+    assert (tmp_path / "past.safetensors").exists()
 
 
 def test_events_reach_whoever_watches(
@@ -193,25 +219,6 @@ def _nobody(bus: object, register: bool, wait_s: float) -> None:
     raise BusError(f"No bus answers at {bus.settings.publish}: start Akane.")  # type: ignore[attr-defined]
 
 
-def test_a_run_is_neither_overwritten_nor_mixed_with_another(
-    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(*command(data, tmp_path, "--steps", "2")) == 0
-    before = (tmp_path / "base.safetensors").read_bytes()
-    assert run(*command(data, tmp_path, "--steps", "2")) == 2
-    assert "add --resume" in capsys.readouterr().err
-    assert run(*command(data, tmp_path, "--steps", "2", "--resume", "--n-embd", "64")) == 2
-    assert "holds a run with n_embd = 32, not 64" in capsys.readouterr().err
-    assert run(*command(data, tmp_path, "--steps", "2", "--resume", "--optimiser", "adamw")) == 2
-    assert "holds a run with optimiser = 'muon', not 'adamw'" in capsys.readouterr().err
-    other = shutil.copytree(data, tmp_path / "other")
-    manifest = json.loads((other / "manifest.json").read_text())
-    (other / "manifest.json").write_text(json.dumps({**manifest, "source": "elsewhere"}))
-    assert run(*command(other, tmp_path, "--steps", "2", "--resume")) == 2
-    assert "holds a run with manifest_sha256" in capsys.readouterr().err
-    assert (tmp_path / "base.safetensors").read_bytes() == before
-
-
 def test_every_preset_fits_its_batch() -> None:
     from training.arguments import PRESETS, parse
 
@@ -222,10 +229,10 @@ def test_every_preset_fits_its_batch() -> None:
         assert asked.step_tokens % (asked.batch * asked.context * (8 if name != "nano" else 1)) == 0
 
 
-@pytest.mark.slow
-def test_compiled_and_recomputed_blocks_learn_the_same(tmp_path: Path, data: Path) -> None:
-    plain, compiled = tmp_path / "plain", tmp_path / "compiled"
-    assert run(*command(data, plain, "--steps", "4")) == 0
-    assert run(*command(data, compiled, "--steps", "4", "--compile", "--checkpointing")) == 0
-    for left, right in zip(rows(plain), rows(compiled), strict=True):
+@pytest.mark.parametrize("how", ["recomputed", pytest.param("compiled", marks=pytest.mark.slow)])
+def test_recomputed_and_compiled_blocks_learn_the_same(tmp_path: Path, data: Path, how: str) -> None:
+    more = ("--checkpointing", *(("--compile",) if how == "compiled" else ()))
+    assert run(*command(data, tmp_path / "plain", "--steps", "4")) == 0
+    assert run(*command(data, tmp_path / "other", "--steps", "4", *more)) == 0
+    for left, right in zip(rows(tmp_path / "plain"), rows(tmp_path / "other"), strict=True):
         assert float(left["loss"]) == pytest.approx(float(right["loss"]), rel=1e-3)
