@@ -157,7 +157,7 @@ def test_a_spike_stops_it(
     # Whoever goes past it may see and save more of what comes.
     more = ("--evaluate-every", "3", "--evaluate-tokens", "128", "--save-every", "1", "--name", "past")
     assert run(*arguments, "--resume", "--spike", "0", *more) == 0
-    assert [float(row["loss"]) for row in rows(tmp_path)] == [2.0] * RECENT + [5.0] * 2
+    assert [float(row["loss"]) for row in rows(tmp_path)] == [2.0] * 60 + [5.0] * 6
     assert (tmp_path / "past.safetensors").exists()
 
 
