@@ -197,10 +197,10 @@ def train(
 
 def asked(arguments: LoopArguments, steps: int, **schedule: Any) -> dict[str, Any]:
     """What a `Run` of so many steps takes from the arguments; `schedule` are more of `scheduled_rate`."""
-    rate = {"peak": arguments.lr, "warmup": round(arguments.warmup * steps), "floor": arguments.floor}
+    schedule |= {"peak": arguments.lr, "warmup": round(arguments.warmup * steps), "floor": arguments.floor}
     return {
         "folder": Path(arguments.out).expanduser(),
-        "rate_at": partial(scheduled_rate, total=steps, **rate, **schedule),
+        "rate_at": partial(scheduled_rate, total=steps, **schedule),
         "seed": arguments.seed,
         "clip": arguments.clip,
         "evaluate_every": arguments.evaluate_every,
