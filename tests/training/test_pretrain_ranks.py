@@ -13,6 +13,8 @@ from pretrain_helpers import KILL, command, finish, make_data, rows, same_bits, 
 from safetensors.torch import load_file
 
 from training.checkpoints import newest, read_state
+from training.distributed import World
+from training.errors import BrokenElsewhere
 
 FSDP, TWO = ("--parallel", "fsdp"), ("--batch", "1")
 MEASURED = ("loss", "gradient_norm", "heldout_loss", "bits_per_byte")
@@ -126,3 +128,23 @@ def test_what_every_rank_finds_wrong_is_said_once(tmp_path: Path, data: Path) ->
     told = finish(start(command(data, tmp_path / "out", "--step-tokens", "100"), 2), 2, 2)
     assert told[0].count("--step-tokens 100 is no multiple") == 1
     assert told[1] == ""
+
+
+def test_a_rank_that_fails_alone_tells_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the connection breaking, for a card's would let them wait for minutes."""
+    told: list[float] = []
+
+    def total(_: World, value: float) -> float:
+        told.append(value)
+        return elsewhere + value
+
+    monkeypatch.setattr(World, "total", total)
+    elsewhere = 0.0
+    with World(0, 2).agreed():
+        pass
+    with pytest.raises(OSError, match="full"), World(0, 2).agreed():
+        raise OSError("full")
+    elsewhere = 1.0
+    with pytest.raises(BrokenElsewhere), World(1, 2).agreed():
+        pass
+    assert told == [False, True, False]
