@@ -128,6 +128,7 @@ def backward(
             loss = loss_of(batch) * scale
             loss.backward()
         total = total + loss.detach()
+        del loss  # with it goes the head's gradient, before the next pass makes its own
     return world.total(float(total))
 
 
