@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from itertools import product
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -70,6 +71,9 @@ class Rank:
         self._process.start()
         told.close()
 
+    def kill(self) -> None:
+        self._process.kill()
+
     def finish(self) -> tuple[int | None, str]:
         """Its exit status, and what it said on standard error, which is less than fills a pipe."""
         self._process.join(110)
@@ -83,14 +87,14 @@ def start(
     arguments: list[str],
     ranks: int = 1,
     *,
-    kill_at: int | None = None,
+    stop_at: int | None = None,
     file_bytes: int | None = None,
     file_bytes_at: int = 0,
 ) -> list[Rank]:
     """The program in its own processes, of several ranks with torchrun's environment.
 
-    The last rank kills itself in the step after `kill_at`; on the first no file grows beyond `file_bytes` from
-    the step after `file_bytes_at` on.
+    In the step after `stop_at` they wait to be killed; on the first no file grows beyond `file_bytes` from the
+    step after `file_bytes_at` on.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -99,7 +103,7 @@ def start(
     found = []
     for rank in range(ranks):
         env = {**(world if ranks > 1 else {}), "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        limits = (kill_at if rank == ranks - 1 else None, None if rank else file_bytes, file_bytes_at)
+        limits = (stop_at, None if rank else file_bytes, file_bytes_at)
         found.append(Rank(arguments, env, limits))
     return found
 
@@ -111,9 +115,9 @@ def _rank(arguments: list[str], env: dict[str, str], told: Connection, limits: L
     one_step = loop.one_step
 
     def step(run: loop.Run[Any], state: loop.State, rate: float) -> tuple[float, float, int]:
-        kill_at, file_bytes, file_bytes_at = limits
-        if state.step == kill_at:
-            os.kill(os.getpid(), KILL)
+        stop_at, file_bytes, file_bytes_at = limits
+        if state.step == stop_at:
+            threading.Event().wait()
         if file_bytes is not None and state.step == file_bytes_at:
             import resource
 
