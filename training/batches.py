@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.checkpoints import write_tensors
+from shared.model.checkpoint import save_tensors
 from training.distributed import World
 from training.shards.loader import Batch
 
@@ -26,11 +26,11 @@ def moved(batch: Batch, device: torch.device) -> Batch:
 
 
 def keep_batches(world: World, batches: Sequence[Batch], folder: Path) -> None:
-    """Write this rank's batches of a step that broke, `rank-0.safetensors` the first rank's."""
+    """Write this rank's batches of a step that broke, `rank-0.safetensors` the first's. Raises OSError."""
     tensors: dict[str, Tensor] = {}
     for number, batch in enumerate(batches):
         named: Mapping[str, Tensor | None] = dict(zip(("inputs", "targets", "segments"), batch, strict=True))
         tensors |= {f"{number}/{name}": one for name, one in named.items() if one is not None}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / f"rank-{world.rank}.safetensors", tensors)
-    world.wait()
+    with world.agreed():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tensors(folder / f"rank-{world.rank}.safetensors", tensors)

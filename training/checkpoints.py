@@ -17,11 +17,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from shared.model.checkpoint import save_tensors
+from shared.model.integrity import synced
 from training.distributed import placed_like, whole
-from training.errors import Diverged, TrainingError
+from training.errors import TrainingError
 
 _NAME = re.compile(r"checkpoint-(\d{8})")
 _BEST = re.compile(r"best-\d{8}\.safetensors")
@@ -53,7 +55,8 @@ def save(
 ) -> None:
     """Write the checkpoint of `step`, with `metadata` in its weights, and drop those that the `rule` drops.
 
-    Every rank calls it, the one that `leads` writes. A crash at any moment leaves the old ones usable.
+    Every rank calls it, the one that `leads` writes. A crash at any moment leaves the old ones usable. Raises
+    OSError, on the rank that writes.
     """
     weights = gathered(parameters, leads)
     moments = gathered(_optimiser_tensors(parameters, optimisers), leads)
@@ -63,13 +66,14 @@ def save(
     part = target.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    write_tensors(part / "weights.safetensors", weights, metadata)
-    write_tensors(part / "optimiser.safetensors", moments)
-    _write(part / "state.json", json.dumps(state, indent=1).encode())
-    _sync(part)
+    save_tensors(part / "weights.safetensors", weights, metadata)
+    save_tensors(part / "optimiser.safetensors", moments)
+    (part / "state.json").write_bytes(json.dumps(state, indent=1).encode())
+    synced(part / "state.json")
+    synced(part)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)
-    _sync(folder)
+    synced(folder)
     gone = {f"checkpoint-{old:08d}" for old in rule.drops([*_steps(folder)])}
     for path in folder.iterdir():
         old_best = _BEST.fullmatch(path.name) and path.name != state.get("best_file")
@@ -120,11 +124,15 @@ def restore(
 ) -> None:
     """Set weights and optimisers to what they were, bit by bit. Raises TrainingError."""
     try:
-        weights = read_tensors(checkpoint / "weights.safetensors")
+        weights = load_file(checkpoint / "weights.safetensors")
         moments: dict[str, dict[str, Tensor]] = {}
-        for full, value in read_tensors(checkpoint / "optimiser.safetensors").items():
+        for full, value in load_file(checkpoint / "optimiser.safetensors").items():
             name, _, key = full.rpartition("/")
             moments.setdefault(name, {})[key] = value
+        for name, parameter in parameters.items():
+            for value in (weights[name], *moments[name].values()):
+                if value.ndim and value.shape != parameter.shape:
+                    raise ValueError(f"{name} is {tuple(value.shape)}, not {tuple(parameter.shape)}")
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(placed_like(parameter, weights[name]))
@@ -132,29 +140,12 @@ def restore(
                     key: placed_like(parameter, value) if value.ndim else value.to(parameter.device)
                     for key, value in moments[name].items()
                 }
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, OSError, RuntimeError, SafetensorError, ValueError) as error:
         raise _damaged(checkpoint, error) from None
 
 
-def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
-) -> None:
-    """A safetensors file that is on the disk when this returns, whole or under no such name."""
-    part = path.with_suffix(".part")
-    try:
-        save_file(gathered(tensors, True), part, dict(metadata) if metadata else None)
-        _sync(part)
-    except SafetensorError as error:  # what it says of a full disk
-        part.unlink(missing_ok=True)
-        reason = " ".join(str(error).split())[:120]
-        raise Diverged(
-            f"{path} could not be written ({reason}): make room, then go on with --resume."
-        ) from None
-    os.replace(part, path)
-
-
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """What `write_tensors` wrote. Raises TrainingError."""
+    """The weights that lie beside the checkpoints. Raises TrainingError."""
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
@@ -180,22 +171,8 @@ def _owner(parameter: Tensor, optimisers: Sequence[torch.optim.Optimizer]) -> to
     )
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    """Rename is atomic for readers, but only synced data survives a power cut; Windows syncs no folders."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _damaged(checkpoint: Path, error: Exception) -> TrainingError:
+def _damaged(path: Path, error: Exception) -> TrainingError:
     reason = " ".join(str(error).split())[:120]
-    return TrainingError(f"{checkpoint} cannot be read ({reason}): delete it and start the run again.")
+    older = _NAME.fullmatch(path.name) and len(_steps(path.parent)) > 1
+    then = ": --resume then goes on from the one before" if older else " and start the run again"
+    return TrainingError(f"{path} cannot be read ({reason}): delete it{then}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from shared.model.device import pick_device
 from shared.model.errors import ModelError
+from training.errors import BrokenElsewhere
 
 Batch = TypeVar("Batch")
+_ELSEWHERE = "Another process of this run could not go on: see what it said."
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,29 @@ class World:
             dist.all_reduce(value)
         return value
 
-    def wait(self) -> None:
-        """Until every rank is here."""
-        if self.size > 1:
-            dist.barrier()
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """Around what may fail on one rank alone, as writing does: all wait for each other, and none goes on.
+
+        Raises what went wrong where it did, BrokenElsewhere on the others.
+        """
+        failure: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            if self.size == 1:
+                raise
+            failure = error
+        if self.size > 1 and self.total(failure is not None):
+            raise failure or BrokenElsewhere(_ELSEWHERE)
 
 
 @contextmanager
 def joined(device: str) -> Iterator[World]:
     """The world that torchrun describes in the environment, else one of a single process.
 
-    `device` is that of `pick_device`; of several GPUs each process takes its own. Raises ModelError.
+    `device` is that of `pick_device`; of several GPUs each process takes its own. Raises ModelError, and
+    BrokenElsewhere when another process is gone.
     """
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     try:
@@ -69,6 +83,10 @@ def joined(device: str) -> Iterator[World]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield world
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise BrokenElsewhere(_ELSEWHERE) from None
+        raise
     finally:
         dist.destroy_process_group()
 
@@ -88,16 +106,33 @@ def summed_gradients(
 
     `n_learned` is what the losses' sum is divided by. Ranks may have different numbers of batches, or none.
     """
-    total = 0.0
-    for batch in batches:
-        loss = loss_of(batch) / n_learned
-        loss.backward()
-        total += float(loss.detach())
-    sum_gradients(world, parameters)
-    return world.total(total)
+    mean = backward(world, loss_of, batches, 1 / n_learned)
+    _sum_gradients(world, parameters)
+    return mean
 
 
-def sum_gradients(world: World, parameters: Iterable[nn.Parameter]) -> None:
+def backward(
+    world: World,
+    loss_of: Callable[[Batch], Tensor],
+    batches: Sequence[Batch],
+    scale: float,
+    within: Callable[[bool], AbstractContextManager[None]] = lambda last: nullcontext(),
+) -> float:
+    """Run the backward pass of each batch's loss times `scale`; return the sum of these over all ranks.
+
+    Each pass is made `within` a context, which is told whether it is this rank's last.
+    """
+    total: Tensor | float = 0.0
+    for number, batch in enumerate(batches):
+        with within(number == len(batches) - 1):
+            loss = loss_of(batch) * scale
+            loss.backward()
+        total = total + loss.detach()
+        del loss  # with it goes the head's gradient, before the next pass makes its own
+    return world.total(float(total))
+
+
+def _sum_gradients(world: World, parameters: Iterable[nn.Parameter]) -> None:
     """Add the gradients of all ranks in one message; a rank that had nothing to do counts as zero."""
     if world.size == 1:
         return

@@ -1,4 +1,4 @@
-"""The one exception of training."""
+"""The exceptions of training."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class TrainingError(Exception):
 
 class Diverged(TrainingError):
     """The loss stopped being a number, or the disk is full: the run broke, its arguments were in order."""
+
+
+class BrokenElsewhere(Diverged):
+    """Another process of the run could not go on, and says why itself."""

@@ -169,9 +169,10 @@ def finetune(arguments: Arguments, world: World) -> int:
             f"{len(heldout)} held out, {corpus.left_out} too long; computed in "
             f"{'bfloat16' if autocast else loaded.dtype}",
         )
-        if world.leads:
-            write = partial(_save, arguments, loaded, parameters, state, data_sha256)
-            screen.say(save_best(arguments, parameters, state, write))
+        with world.agreed():
+            if world.leads:
+                write = partial(_save, arguments, loaded, parameters, state, data_sha256)
+                screen.say(save_best(arguments, parameters, state, write))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 
@@ -17,18 +18,24 @@ def ended(job: Callable[[], int], stopped: str, *, disk_status: int = 2, full: s
     """The job's exit status; 2 and one sentence for wrong arguments or data, 1 for a run that broke.
 
     A file that cannot be used is `disk_status`, and of a full disk `full` is said where it is given. Ctrl-C
-    is 130, and says what `stopped` says.
+    is 130, and says what `stopped` says. Of torchrun's processes on a machine the first alone speaks.
     """
     try:
         return job()
     except (ConfigError, ModelError, TrainingError) as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         return 1 if isinstance(error, Diverged) else 2
     except OSError as error:
         is_full = full and error.errno in _FULL
         cannot = f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."
-        print(full if is_full else cannot, file=sys.stderr)
+        _say(full if is_full else cannot)
         return disk_status
     except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
+        _say(stopped)
         return 130
+
+
+def _say(sentence: str) -> None:
+    # What stops one process stops all of them, but what one machine lacks another may have.
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(sentence, file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
+from shared.model.checkpoint import save_tensors
 from training import checkpoints
 from training.distributed import World, whole
 from training.errors import Diverged, TrainingError
@@ -95,9 +96,12 @@ def resume(run: Run[Any]) -> State:
     saved = checkpoints.read_state(checkpoint)
     described = saved.pop("run", {})
     for key, value in run.described.items():
-        if described.get(key) != value:
+        held = described.get(key, value)  # what an older version did not ask is as it was
+        if held != value:
+            is_hash = key.endswith("_sha256")
+            what = f"another {key.removesuffix('_sha256')}" if is_hash else f"{key} = {held!r}, not {value!r}"
             raise TrainingError(
-                f"{run.folder} holds a run with {key} = {described.get(key)!r}, not {value!r}: "
+                f"{run.folder} holds a run with {what}: "
                 "go on with the same arguments and data, or give another --out."
             )
     checkpoints.restore(checkpoint, run.parameters, run.optimisers)
@@ -137,21 +141,22 @@ def fit(run: Run[Batch], state: State, logs: Sequence[Log], display: Display) ->
             row |= {name: f"{value:.5f}" for name, value in heldout.items()}
             _judge(run, state, heldout)
         # Before the checkpoint: a resumed run drops rows behind it, but cannot find lost ones.
-        for log in logs:
-            log.add(state.step, row)
+        with run.world.agreed():
+            for log in logs:
+                log.add(state.step, row)
         if due if not run.save_every else ends or state.step % run.save_every == 0:
             kept = {**asdict(state), "run": run.described}
-            checkpoints.save(
-                run.folder,
-                state.step,
-                run.parameters,
-                run.optimisers,
-                kept,
-                run.rule,
-                run.metadata,
-                run.world.leads,
-            )
-            run.world.wait()
+            with run.world.agreed():
+                checkpoints.save(
+                    run.folder,
+                    state.step,
+                    run.parameters,
+                    run.optimisers,
+                    kept,
+                    run.rule,
+                    run.metadata,
+                    run.world.leads,
+                )
         if due:
             display.say(f"step {state.step}: {measured(heldout)}{'' if state.worse else ', the best so far'}")
             run.tell(state)
@@ -177,7 +182,7 @@ def one_step(run: Run[Batch], state: State, rate: float) -> tuple[float, float, 
         optimiser.zero_grad(set_to_none=True)
     mean = run.gradients_of(batches, n_learned)
     norm = float(whole(nn.utils.clip_grad_norm_(run.parameters.values(), run.clip)))
-    wrong = trouble(mean, norm, state.recent, run.spike)
+    wrong, advice = trouble(mean, norm, state.recent, run.spike)
     if wrong:
         kept = ""
         if run.keep_broken is not None:
@@ -186,23 +191,24 @@ def one_step(run: Run[Batch], state: State, rate: float) -> tuple[float, float, 
             kept = f" What was read is in {folder}."
         raise Diverged(
             f"{wrong} at step {state.step + 1} (loss {mean}, gradient {norm}): it "
-            f"was not kept. Start again with a lower learning rate.{kept}"
+            f"was not kept. {advice}.{kept}"
         )
     for optimiser in run.optimisers:
         optimiser.step()
     return mean, norm, n_tokens
 
 
-def trouble(loss: float, norm: float, recent: Sequence[float], spike: float) -> str:
-    """What is wrong with a step's loss and gradient, beginning a sentence; empty when nothing is.
+def trouble(loss: float, norm: float, recent: Sequence[float], spike: float) -> tuple[str, str]:
+    """What is wrong with a step's loss and gradient, and what to do; empty when nothing is.
 
     A spike is `spike` nats above the median of the `recent` losses, once there are RECENT of them.
     """
+    lower = "Start again with a lower learning rate"
     if not (math.isfinite(loss) and math.isfinite(norm)):
-        return "The loss is no longer a number"
+        return "The loss is no longer a number", lower
     if spike and len(recent) >= RECENT and loss > statistics.median(recent) + spike:
-        return "The loss leaps up"
-    return ""
+        return "The loss leaps up", f"{lower}, or go past it with --resume --spike 0"
+    return "", ""
 
 
 def _judge(run: Run[Any], state: State, heldout: dict[str, float]) -> None:
@@ -215,5 +221,7 @@ def _judge(run: Run[Any], state: State, heldout: dict[str, float]) -> None:
     if not run.keep_best:
         return
     state.best_file = f"best-{state.step:08d}.safetensors"
-    if run.world.leads:
-        checkpoints.write_tensors(run.folder / state.best_file, run.parameters, run.metadata)
+    weights = checkpoints.gathered(run.parameters, run.world.leads)
+    with run.world.agreed():
+        if run.world.leads:
+            save_tensors(run.folder / state.best_file, weights, run.metadata)

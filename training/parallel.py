@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from inspect import signature
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training.distributed import World
+from training.distributed import World, backward
 from training.errors import TrainingError
 from training.forward import NextToken
 from training.shards.loader import Batch
@@ -35,9 +37,10 @@ def spread(module: NextToken, world: World, kind: str) -> nn.Module:
                 shard.set_force_sum_reduction_for_comms(True)
         return module
     where = [torch.device(world.device)] if world.device.startswith("cuda") else None
-    return DistributedDataParallel(
-        module, device_ids=where, gradient_as_bucket_view=True, broadcast_buffers=False
-    )
+    # The buffers are constants. torch 2.13 warns of the older of the two names.
+    known = signature(DistributedDataParallel).parameters
+    sent = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return DistributedDataParallel(module, device_ids=where, gradient_as_bucket_view=True, **{sent: False})
 
 
 def mean_gradients(module: nn.Module, world: World, batches: Sequence[Batch], n_learned: int) -> float:
@@ -45,15 +48,9 @@ def mean_gradients(module: nn.Module, world: World, batches: Sequence[Batch], n_
 
     Each rank has equally many batches; only the last one's backward pass sends gradients.
     """
-    total: Tensor | float = 0.0
-    for number, batch in enumerate(batches):
-        with _sending(module, number == len(batches) - 1):
-            # Both wrappers average over the ranks; `n_learned` counts those of all.
-            loss = module(*batch) * (world.size / n_learned)
-            loss.backward()
-        total = total + loss.detach()
-        del loss  # with it goes the head's gradient, before the next pass makes its own
-    return world.total(float(total)) / world.size
+    # Both wrappers average over the ranks; `n_learned` counts those of all.
+    scale, sending = world.size / n_learned, partial(_sending, module)
+    return backward(world, lambda batch: module(*batch), batches, scale, sending) / world.size
 
 
 @contextmanager

@@ -195,18 +195,19 @@ def prefer(arguments: Arguments, world: World) -> int:
             intro=f"{len(mine)} pairs, {len(judges)} held out, "
             f"{len(learned) + len(heldout) - len(mine) - len(judges)} too long; computed in {loaded.dtype}",
         )
-        if world.leads:
-            kept = {key: value for key, value in info.metrics.items() if key not in (*MEASURES, "steps")}
-            accuracy = 1 - state.best["heldout_wrong"]
-            result = replace(
-                info,
-                name=arguments.name,
-                metrics={**kept, **state.best, "heldout_accuracy": accuracy, "steps": state.step},
-                dataset_hash=pairs_sha256,
-            )
-            write = partial(write_adapter, info=result, parameters=parameters)
-            screen.say(save_best(arguments, parameters, state, write))
-            screen.say(measured({"heldout_accuracy": accuracy}))
+        with world.agreed():
+            if world.leads:
+                kept = {key: value for key, value in info.metrics.items() if key not in (*MEASURES, "steps")}
+                accuracy = 1 - state.best["heldout_wrong"]
+                result = replace(
+                    info,
+                    name=arguments.name,
+                    metrics={**kept, **state.best, "heldout_accuracy": accuracy, "steps": state.step},
+                    dataset_hash=pairs_sha256,
+                )
+                write = partial(write_adapter, info=result, parameters=parameters)
+                screen.say(save_best(arguments, parameters, state, write))
+                screen.say(measured({"heldout_accuracy": accuracy}))
     return 0
 
 

@@ -30,19 +30,22 @@ from training.device_rate import flops_per_token, peak_flops
 from training.distributed import World, joined
 from training.errors import TrainingError
 from training.forward import NextToken
-from training.loop import Run, State, fit, resume
+from training.loop import Run, State, fit
 from training.memory import free_bytes, require_memory, step_needs
 from training.muon import muon_and_adamw
-from training.optimiser import make_optimiser, scheduled_rate
+from training.optimiser import make_optimiser
 from training.parallel import mean_gradients, spread
-from training.progress import CsvLog, Log, display
+from training.progress import Log, display
 from training.running import (
     STOPPED,
     LoopArguments,
+    asked,
+    begin,
     guarded,
     prepare,
     ready_to_learn,
     require_free,
+    result_path,
 )
 from training.shards.loader import Batch, TokenLoader, prefetch
 from training.shards.manifest import MANIFEST_FILE, Split, load_tokenizer, read_manifest
@@ -95,8 +98,10 @@ class Arguments(LoopArguments):
 AHEAD = 4
 """Passes that are read while a step goes on, beside those of the next step."""
 FREE = {"data", "out", "resume", "samples", "openings", "device", "threads", "batch", "keep", "keep_every"}
-FREE |= {"parallel", "compile", "checkpointing", "bus", "tensorboard"}
+FREE |= {"parallel", "compile", "checkpointing", "bus", "tensorboard", "name", "spike"}
+FREE |= {"evaluate_every", "evaluate_tokens", "save_every"}
 """What may change when a run is taken up again; of the data its hash counts, not its place."""
+MEASURES = ("heldout_loss", "bits_per_byte")
 SMALLER = "lower --batch, which changes nothing else, or add --checkpointing"
 
 
@@ -193,7 +198,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
             sums += torch.tensor([loss, len(targets), int(widths[targets].sum())], dtype=torch.float64)
         module.train()
         nats, count, n_bytes = world.sum(sums.float().to(device)).tolist()
-        return {"heldout_loss": nats / count, "bits_per_byte": nats / math.log(2) / n_bytes}
+        return dict(zip(MEASURES, (nats / count, nats / math.log(2) / n_bytes), strict=True))
 
     def tell(_: State) -> None:
         openings = arguments.openings[: arguments.samples]
@@ -207,34 +212,22 @@ def pretrain(arguments: Arguments, world: World) -> int:
             for line in copies:
                 screen.say(f"    {line}")
 
-    folder = Path(arguments.out).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
     compute = torch.bfloat16 if autocast else torch.float32
     run = Run(
-        folder=folder,
         world=world,
         parameters=parameters,
         optimisers=optimisers,
         steps=arguments.steps,
-        rate_at=partial(
-            scheduled_rate,
-            total=arguments.steps,
-            peak=arguments.lr,
-            warmup=round(arguments.warmup * arguments.steps),
-            floor=arguments.floor,
-            decay=arguments.decay,
-        ),
         batches_at=batches_at,
         gradients_of=partial(mean_gradients, module, world),
         evaluate=evaluate,
         tell=tell,
         described={
             **arguments.model_dump(exclude=FREE),
+            "tokenizer_sha256": manifest.tokenizer_sha256,
+            "source": manifest.source,
             "manifest_sha256": hashlib.sha256((data / MANIFEST_FILE).read_bytes()).hexdigest(),
         },
-        seed=arguments.seed,
-        clip=arguments.clip,
-        evaluate_every=arguments.evaluate_every,
         save_every=arguments.save_every,
         rule=Rule(arguments.keep, arguments.keep_every),
         keep_best=False,
@@ -244,24 +237,25 @@ def pretrain(arguments: Arguments, world: World) -> int:
         / flops_per_token(config, arguments.context),
         spike=arguments.spike,
         keep_broken=partial(keep_batches, world),
+        **asked(arguments, arguments.steps, decay=arguments.decay),
+    )
+    columns = ("loss", *MEASURES, "rate", "gradient_norm", "tokens", "tokens_per_s", "mfu")
+    intro = (
+        f"{config.parameter_count:,} parameters learn {manifest.tokens['train']:,} tokens of "
+        f"{manifest.source}; {arguments.steps} steps of {passes} x {pass_tokens:,} tokens on "
+        f"{world.size} x {world.device}, computed in {'bfloat16' if autocast else 'float32'}"
     )
     with ExitStack() as stack:
         screen = stack.enter_context(display(arguments.steps, world.leads))
-        state = resume(run)
+        state, logs = begin(run, columns, screen, intro, partial(_other_logs, arguments, stack))
         stream = stack.enter_context(closing(prefetch(learned, state.step * passes, passes + AHEAD)))
-        logs = _logs(arguments, state, stack) if world.leads else []
-        screen.say(
-            f"{config.parameter_count:,} parameters learn {manifest.tokens['train']:,} tokens of "
-            f"{manifest.source}; {arguments.steps} steps of {passes} x {pass_tokens:,} tokens on "
-            f"{world.size} x {world.device}, computed in {'bfloat16' if autocast else 'float32'}"
-        )
-        if state.step:
-            screen.say(f"going on behind step {state.step}")
         fit(run, state, logs, screen)
         tensors = gathered({name: one.detach().bfloat16() for name, one in parameters.items()}, world.leads)
+        path = result_path(arguments)
+        with world.agreed():
+            if world.leads:
+                save_checkpoint(path, config, tensors, tokenizer=described)
         if world.leads:
-            path = folder / f"{arguments.name}.safetensors"
-            save_checkpoint(path, config, tensors, tokenizer=described)
             screen.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
@@ -280,36 +274,16 @@ def model_config(arguments: Arguments, vocab_size: int) -> GPTConfig:
         raise TrainingError(f"This is no model: {str(error).removeprefix('model config: ')}.") from None
 
 
-def _logs(arguments: Arguments, state: State, stack: ExitStack) -> list[Log]:
-    """Where the leading rank's numbers go. Raises TrainingError."""
+def _other_logs(arguments: Arguments, stack: ExitStack, from_step: int) -> list[Log]:
+    """Beside the CSV. Raises TrainingError."""
+    if not (arguments.bus or arguments.tensorboard):
+        return []
+    from training.reporting import other_logs  # brings the bus, which most runs do without
+
     folder = Path(arguments.out).expanduser()
-    logs: list[Log] = []
-    if arguments.bus:
-        from shared.bus import Bus, BusError
-        from training.reporting import BusLog
-
-        try:
-            bus = stack.enter_context(Bus.open("training"))
-        except BusError as error:
-            raise TrainingError(str(error)) from None
-        logs.append(BusLog(bus, arguments.name, arguments.steps))
-    if arguments.tensorboard:
-        from training.reporting import TensorBoardLog
-
-        board = TensorBoardLog(folder / "tensorboard", state.step)
-        stack.callback(board.close)
-        logs.append(board)
-    columns = (
-        "loss",
-        "heldout_loss",
-        "bits_per_byte",
-        "rate",
-        "gradient_norm",
-        "tokens",
-        "tokens_per_s",
-        "mfu",
+    return other_logs(
+        arguments.name, arguments.steps, folder, arguments.bus, arguments.tensorboard, stack, from_step
     )
-    return [*logs, CsvLog(folder / "log.csv", columns, state.step)]
 
 
 if __name__ == "__main__":

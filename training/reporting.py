@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from shared.bus import Bus
+from shared.bus import Bus, BusError
 from shared.events import TrainStep
 from training.errors import TrainingError
+from training.progress import Log
+
+
+def other_logs(
+    name: str, steps: int, folder: Path, bus: bool, tensorboard: bool, stack: ExitStack, from_step: int
+) -> list[Log]:
+    """Those that are asked for, until the stack is left. Raises TrainingError."""
+    logs: list[Log] = []
+    if bus:
+        try:
+            opened = stack.enter_context(Bus.open("training"))
+        except BusError as error:
+            raise TrainingError(str(error)) from None
+        logs.append(BusLog(opened, name, steps))
+    if tensorboard:
+        board = TensorBoardLog(folder / "tensorboard", from_step)
+        stack.callback(board.close)
+        logs.append(board)
+    return logs
 
 
 class BusLog:

@@ -28,7 +28,7 @@ from training.guard import ended
 from training.loop import Run, State, fit, measured, resume
 from training.lora import load_values
 from training.optimiser import make_optimiser, scheduled_rate
-from training.progress import CsvLog, Display
+from training.progress import CsvLog, Display, Log
 
 Batch = TypeVar("Batch")
 
@@ -67,8 +67,12 @@ class RunArguments(LoopArguments):
     patience: int = Field(4, ge=0, description="evaluations without gain until the run ends; 0: never")
 
 
-FREE = {"out", "resume", "samples", "device", "threads"}
+FREE = {"out", "name", "resume", "samples", "device", "threads"}
 """What may change when a run is taken up again; files may move too, of them the content counts."""
+
+
+GOES_ON = "The same command with --resume goes on."
+STOPPED = f"Stopped. {GOES_ON}"
 
 
 def guarded(
@@ -86,17 +90,27 @@ def guarded(
             print(f"The device has too little memory: {smaller}.", file=sys.stderr)
             return 1
 
-    return ended(within_memory, stopped, disk_status=1)
-
-
-STOPPED = "Stopped. The same command with --resume goes on."
+    return ended(within_memory, stopped, disk_status=1, full=f"The disk is full: make room. {GOES_ON}")
 
 
 def require_free(arguments: LoopArguments) -> None:
-    """Raise TrainingError when there is a run in --out that is not to be gone on with."""
+    """Raise TrainingError when there is a run in --out that is not to be gone on with, or only its result."""
     folder = Path(arguments.out).expanduser()
-    if not arguments.resume and newest(folder) is not None:
-        raise TrainingError(f"{folder} holds a run: add --resume to go on with it, or give another --out.")
+    if newest(folder) is not None:
+        if not arguments.resume:
+            raise TrainingError(
+                f"{folder} holds a run: add --resume to go on with it, or give another --out."
+            )
+    elif result_path(arguments).exists():
+        raise TrainingError(
+            f"{result_path(arguments)} is there, but no checkpoint to go on from: give another --out, "
+            "or move it and log.csv away."
+        )
+
+
+def result_path(arguments: LoopArguments) -> Path:
+    """The file that a run makes."""
+    return Path(arguments.out).expanduser() / f"{arguments.name}.safetensors"
 
 
 def prepare(arguments: LoopArguments, world: World) -> bool:
@@ -155,8 +169,6 @@ def train(
     `measures` are the keys of what `evaluate` returns, and `sampled` makes the replies to show after each
     evaluation; for the others see `Run`.
     """
-    folder = Path(arguments.out).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
     described: dict[str, Any] = arguments.model_dump(exclude=FREE | set(files))
     described |= {f"{key}_sha256": content_hash(paths) for key, paths in files.items()}
     described |= {"model_sha256": loaded.sha256, "processes": world.size}
@@ -167,38 +179,58 @@ def train(
                 screen.say(f"    {line}")
 
     run = Run(
-        folder=folder,
         world=world,
         parameters=parameters,
         optimisers=[make_optimiser(parameters, arguments.weight_decay)],
         steps=steps,
-        rate_at=partial(
-            scheduled_rate,
-            total=steps,
-            peak=arguments.lr,
-            warmup=round(arguments.warmup * steps),
-            floor=arguments.floor,
-        ),
         batches_at=batches_at,
         gradients_of=partial(summed_gradients, world, list(parameters.values()), loss_of),
         evaluate=evaluate,
         tell=tell,
         described=described,
-        seed=arguments.seed,
-        clip=arguments.clip,
-        evaluate_every=arguments.evaluate_every,
         patience=arguments.patience,
+        **asked(arguments, steps),
     )
-    state = resume(run)
-    columns = ("loss", *measures, "rate", "gradient_norm", "tokens", "tokens_per_s")
-    logs = [CsvLog(folder / "log.csv", columns, state.step)] if world.leads else []
     n_learning = sum(parameter.numel() for parameter in parameters.values())
-    screen.say(
-        f"{intro}; {steps} steps; {n_learning:,} of {loaded.parameters:,} parameters learn on {loaded.device}"
-    )
+    intro += f"; {steps} steps; {n_learning:,} of {loaded.parameters:,} parameters learn on {loaded.device}"
+    columns = ("loss", *measures, "rate", "gradient_norm", "tokens", "tokens_per_s")
+    state, logs = begin(run, columns, screen, intro)
+    return fit(run, state, logs, screen)
+
+
+def asked(arguments: LoopArguments, steps: int, **schedule: Any) -> dict[str, Any]:
+    """What a `Run` of so many steps takes from the arguments; `schedule` are more of `scheduled_rate`."""
+    schedule |= {"peak": arguments.lr, "warmup": round(arguments.warmup * steps), "floor": arguments.floor}
+    return {
+        "folder": Path(arguments.out).expanduser(),
+        "rate_at": partial(scheduled_rate, total=steps, **schedule),
+        "seed": arguments.seed,
+        "clip": arguments.clip,
+        "evaluate_every": arguments.evaluate_every,
+    }
+
+
+def begin(
+    run: Run[Any],
+    columns: Sequence[str],
+    screen: Display,
+    intro: str,
+    more_logs: Callable[[int], Sequence[Log]] = lambda step: (),
+) -> tuple[State, list[Log]]:
+    """Where the run stands and, on the rank that leads, where its numbers go; the screen says `intro`.
+
+    `more_logs` are opened for the steps behind the one it is called with. Raises TrainingError and OSError.
+    """
+    state = resume(run)
+    logs: list[Log] = []
+    with run.world.agreed():
+        if run.world.leads:
+            run.folder.mkdir(parents=True, exist_ok=True)
+            logs = [*more_logs(state.step), CsvLog(run.folder / "log.csv", columns, state.step)]
+    screen.say(intro)
     if state.step:
         screen.say(f"going on behind step {state.step}")
-    return fit(run, state, logs, screen)
+    return state, logs
 
 
 def save_best(
@@ -208,11 +240,10 @@ def save_best(
     save: Callable[[Path], None],
 ) -> str:
     """Take the run's best weights, let `save` write them to the result's path, and say where that is."""
-    folder = Path(arguments.out).expanduser()
+    path = result_path(arguments)
     if not state.best_file:
         raise Diverged("No held-out measure was a number: start again with a lower learning rate.")
-    load_values(parameters, read_tensors(folder / state.best_file))
-    path = folder / f"{arguments.name}.safetensors"
+    load_values(parameters, read_tensors(path.with_name(state.best_file)))
     save(path)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, {measured(state.best)}"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from shared.model.chat_template import PLAIN_TURNS, ChatTemplate, choose_template
 from shared.model.config import GPTConfig
 from shared.model.errors import ModelError
+from shared.model.integrity import synced
 from shared.model.json_file import parse_json, read_json
 from shared.model.saved_tokenizer import KIND, described_tokenizer
 from shared.model.tokenizer import Tokenizer, byte_tokenizer
@@ -35,7 +36,7 @@ Tensors = Iterator[tuple[str, torch.Tensor]]
 def save_checkpoint(
     path: Path, config: GPTConfig, tensors: Mapping[str, torch.Tensor], **extra: Mapping[str, Any] | str
 ) -> None:
-    """Write a checkpoint in one step: a crash leaves the old file or none. `extra`: see above."""
+    """Write a checkpoint as `save_tensors` does. `extra`: see above."""
     save_tensors(path, tensors, checkpoint_metadata(config, **extra))
 
 
@@ -47,18 +48,42 @@ def checkpoint_metadata(config: GPTConfig, **extra: Mapping[str, Any] | str) -> 
     return {"format": "akane", "config": json.dumps({**config.to_dict(), **extra})}
 
 
-def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file in one step: a crash leaves the old file or none."""
-    # Tensors that share memory are refused by safetensors, and a fine-tuned model may tie its head so.
-    own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+def save_tensors(
+    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file that is on the disk when this returns; a crash leaves the old file or none.
+
+    Raises OSError.
+    """
+    own: dict[str, torch.Tensor] = {}
+    held: set[int] = set()
+    for name, tensor in tensors.items():
+        one = tensor.detach().cpu().contiguous()
+        # Tensors that share memory are refused by safetensors, and a fine-tuned model may tie its head so.
+        place = one.untyped_storage().data_ptr()
+        own[name] = one.clone() if place in held else one
+        held.add(place)
+    part = path.with_name(f".{path.name}.part")
     try:
-        save_file(own, part, dict(metadata))
+        save_file(own, part, dict(metadata) if metadata else None)
+        synced(part)
         os.replace(part, path)
+    except SafetensorError as error:
+        part.unlink(missing_ok=True)
+        raise _of_the_system(error, path) from None
     except BaseException:
-        os.unlink(part)
+        part.unlink(missing_ok=True)
         raise
+    synced(path.parent)
+
+
+def _of_the_system(error: SafetensorError, path: Path) -> Exception:
+    """As Python raises what safetensors puts into words: `I/O error: Is a directory (os error 21)`."""
+    match = re.search(r"([^:]*) \(os error (\d+)\)", str(error))
+    if match is None:
+        return error
+    number = int(match[2])
+    return OSError(number, match[1].strip(), str(path), number)  # last, as Windows counts
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""SHA-256 of large files, remembered beside the cache so that an unchanged file is hashed only once."""
+"""Files that are what they should be: written whole, on the disk, and of a SHA-256 that is remembered."""
 
 from __future__ import annotations
 
@@ -47,6 +47,20 @@ def write_stamp(path: Path, sha256: str) -> None:
     }
     with contextlib.suppress(OSError):
         write_atomically(_stamp_path(path), json.dumps(stamp))
+
+
+def synced(path: Path) -> None:
+    """Wait until a file or a folder's list of names is on the disk: only that survives a power cut.
+
+    Raises OSError. Windows syncs no folders.
+    """
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_atomically(path: Path, text: str) -> None:

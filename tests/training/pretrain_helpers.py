@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
+import signal
 import socket
-import subprocess
 import sys
+import threading
 from itertools import product
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from shards_helpers import make_shards
 
-from shared.config import ROOT
+from training import loop, pretrain
 
 SENTENCES = [
     f"{one} and {other} went to the {place}. They saw {n} ships, and {one} was happy."
@@ -23,6 +27,13 @@ SENTENCES = [
     )
 ]
 BATCH_TOKENS = 128
+KILL = signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM
+Limits = tuple[int | None, int | None, int]
+_PROCESSES = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+if sys.platform != "win32":  # what every rank would spend five seconds on, loaded once
+    _PROCESSES.set_forkserver_preload(
+        ["training.pretrain", "torch._dynamo", "torch.distributed.fsdp", "torch.distributed.device_mesh"]
+    )
 
 
 def make_data(folder: Path) -> Path:
@@ -42,36 +53,87 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
     return [*(str(part) for pair in arguments.items() for part in pair), *more]
 
 
-def start(arguments: list[str], ranks: int = 1, **options: Any) -> list[subprocess.Popen[str]]:
-    """The program as people run it; of several ranks as torchrun starts them."""
+def run(*arguments: str) -> int:
+    """Its exit status, in this process."""
+    threads = torch.get_num_threads()
+    try:
+        return pretrain.main(arguments)
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Rank:
+    """A process of a run."""
+
+    def __init__(self, arguments: list[str], env: dict[str, str], limits: Limits) -> None:
+        self._heard, told = _PROCESSES.Pipe(duplex=False)
+        self._process = _PROCESSES.Process(target=_rank, args=(arguments, env, told, limits))
+        self._process.start()
+        told.close()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def finish(self) -> tuple[int | None, str]:
+        """Its exit status, and what it said on standard error, which is less than fills a pipe."""
+        self._process.join(110)
+        if self._process.exitcode is None:
+            self._process.kill()
+        with os.fdopen(os.dup(self._heard.fileno()), encoding="utf-8") as file:
+            return self._process.exitcode, file.read()
+
+
+def start(
+    arguments: list[str],
+    ranks: int = 1,
+    *,
+    stop_at: int | None = None,
+    file_bytes: int | None = None,
+    file_bytes_at: int = 0,
+) -> list[Rank]:
+    """The program in its own processes, of several ranks with torchrun's environment.
+
+    In the step after `stop_at` they wait to be killed; on the first no file grows beyond `file_bytes` from the
+    step after `file_bytes_at` on.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    world = {
-        "WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-    }
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "training.pretrain", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **(world if ranks > 1 else {}), "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
-        for rank in range(ranks)
-    ]
+    world = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    found = []
+    for rank in range(ranks):
+        env = {**(world if ranks > 1 else {}), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        limits = (stop_at, None if rank else file_bytes, file_bytes_at)
+        found.append(Rank(arguments, env, limits))
+    return found
 
 
-def finish(processes: list[subprocess.Popen[str]], status: int = 0) -> str:
-    """What the leading rank said; all of them ended with `status`."""
-    said = [process.communicate(timeout=110)[1] for process in processes]
-    assert [process.returncode for process in processes] == [status] * len(processes), said
-    return said[0]
+def _rank(arguments: list[str], env: dict[str, str], told: Connection, limits: Limits) -> None:
+    """What runs in a rank's process."""
+    os.environ.update(env)
+    os.dup2(told.fileno(), 2)
+    one_step = loop.one_step
+
+    def step(run: loop.Run[Any], state: loop.State, rate: float) -> tuple[float, float, int]:
+        stop_at, file_bytes, file_bytes_at = limits
+        if state.step == stop_at:
+            threading.Event().wait()
+        if file_bytes is not None and state.step == file_bytes_at:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        return one_step(run, state, rate)
+
+    loop.one_step = step
+    sys.exit(pretrain.main(arguments))
+
+
+def finish(ranks: list[Rank], *status: int) -> list[str]:
+    """What each rank said; they ended with these statuses, all with 0 if none are given."""
+    ended, said = zip(*[rank.finish() for rank in ranks], strict=True)
+    assert ended == (status or (0,) * len(ranks)), said
+    assert "Traceback" not in "".join(said)
+    return list(said)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -260,6 +260,11 @@ def test_a_run_is_neither_overwritten_nor_mixed_with_another(
     assert run(*command(tmp_path, model, "--epochs", "1")) == 0
     assert run(*command(tmp_path, model, "--epochs", "1")) == 2
     assert "add --resume" in capsys.readouterr().err
+    checkpoint = newest(tmp_path)
+    kept = checkpoint.rename(tmp_path / "kept")
+    assert run(*command(tmp_path, model, "--epochs", "1")) == 2
+    assert "akane.safetensors is there, but no checkpoint to go on from" in capsys.readouterr().err
+    kept.rename(checkpoint)
     assert run(*command(tmp_path, model, "--epochs", "1", "--resume", "--rank", "8")) == 2
     assert "holds a run with rank = 4, not 8" in capsys.readouterr().err
     other = write_dialogues(

@@ -139,15 +139,13 @@ def test_a_card_is_known_by_a_word_of_its_name(name: str, peak: float) -> None:
 
 def test_trouble_is_no_number_or_a_leap() -> None:
     calm = [2.0] * RECENT
-    assert trouble(2.1, 1.0, calm, 1.0) == ""
-    assert trouble(3.1, 1.0, calm, 1.0) == "The loss leaps up"
-    assert trouble(3.1, 1.0, calm[1:], 1.0) == ""
-    assert trouble(3.1, 1.0, calm, 0.0) == ""
-    assert (
-        trouble(math.nan, 1.0, calm, 1.0)
-        == trouble(2.0, math.inf, [], 0.0)
-        == "The loss is no longer a number"
-    )
+    wrong, advice = trouble(3.1, 1.0, calm, 1.0)
+    assert (wrong, "--spike 0" in advice) == ("The loss leaps up", True)
+    for loss, recent, spike in ((2.1, calm, 1.0), (3.1, calm[1:], 1.0), (3.1, calm, 0.0)):
+        assert trouble(loss, 1.0, recent, spike) == ("", "")
+    for loss, norm in ((math.nan, 1.0), (2.0, math.inf)):
+        wrong, advice = trouble(loss, norm, calm, 1.0)
+        assert (wrong, "--spike" in advice) == ("The loss is no longer a number", False)
 
 
 def test_the_rate_may_fall_in_a_line() -> None:
