@@ -52,6 +52,7 @@ const DERIVED = {
   clothShade: ["cloth", "#120f22", 0.5],
   clothLight: ["cloth", "#7d76a3", 0.32],
   clothLine: ["cloth", "#0b0712", 0.72],
+  clothRim: ["cloth", "#c9c2f2", 0.62],
   collarShade: ["collar", "#b88a96", 0.5],
   accentShade: ["accent", "#5c0636", 0.5],
   goldShade: ["gold", "#a3502a", 0.5],
