@@ -40,14 +40,14 @@ const EFFECTS = {
   // an anger mark beside the head, on a light edge: red on red hair and dark grounds would be lost
   anger(ctx, on, amount, seconds) {
     const beat = amount * (1 + 0.07 * Math.sin(seconds * 7));
-    const lines = [0, 1, 2, 3].map((k) => {
+    const line = (k, reach) => {
       const angle = (k * Math.PI) / 2 + 0.3;
       const at = (u, v) => [-352 + beat * (u * Math.cos(angle) - v * Math.sin(angle)), 214 + beat * (u * Math.sin(angle) + v * Math.cos(angle))];
-      return on(curve([at(15, 66), at(17, 24), at(24, 17), at(66, 15)], false, 5), 90);
-    });
-    for (const [colour, width, weight] of [[SIGN_EDGE, 36, WEIGHT.blunt], ["#ee1f35", 21, WEIGHT.blunt]]) {
+      return on(curve([at(14, reach), at(17, 24), at(24, 17), at(reach, 14)], false, 4), 90);
+    };
+    for (const [colour, width, reach] of [[SIGN_EDGE, 35, 71], ["#ee1f35", 20, 62]]) {
       ctx.fillStyle = colour;
-      for (const line of lines) ink(ctx, line, width * amount, weight);
+      for (let k = 0; k < 4; k++) ink(ctx, line(k, reach), width * amount, WEIGHT.round);
     }
   },
   bang(ctx, on, amount, seconds) {

@@ -16,8 +16,6 @@ const NOSE_SHADE = spline([[1, 532], [9, 552], [2, 557, 1]], true, 5);
 const NOSE_TIP = spline([[-4, 551], [2, 556], [8, 553]], false, 4);
 const MOUTH_Y = 592;
 const MOUTH_SCALE = [1.2, 1.1]; // drawn larger than its table, so that it reads when she is small
-const PUFF = [[84, 650], [126, 624], [160, 598], [184, 558], [196, 500, 1], [260, 560], [190, 670], [90, 680]]; // shade under a blown-up cheek
-const PUFFS = [spline(PUFF, true), spline(PUFF.map(([x, y]) => [-x, y]), true)];
 const GLOW = [[0, 1], [0.25, 0.84], [0.5, 0.46], [0.75, 0.14], [1, 0]]; // a soft edge: share of the way out, share of the colour
 
 export function paintNeck(ctx, rig, colours) {
@@ -53,7 +51,7 @@ export function paintFace(ctx, rig, colours, face, fringe) {
   ctx.fill();
   if (face.gloom > 0.01) paintGloom(ctx, rig, colours, face.gloom);
   paintBlush(ctx, rig, colours, face);
-  if (face.puff > 0.02) paintPuff(ctx, rig, colours, face.puff);
+  if (face.puff > 0.02) paintPuff(ctx, rig, face.puff);
   ctx.restore();
   outline(ctx, skin, 5.4, colours.skinLine);
   paintNose(ctx, rig, colours);
@@ -98,18 +96,17 @@ function faceOutline(rig, puff) {
   points.set(FACE);
   for (let i = 0; i < points.length; i += 2) {
     const [x, y] = [points[i], points[i + 1]];
-    const swell = puff * Math.exp(-(((y - 576) / 46) ** 2)) * Math.min(1, Math.abs(x) / 110);
-    points[i] += Math.sign(x) * 30 * swell;
-    points[i + 1] += 8 * swell;
+    const swell = puff * Math.exp(-(((y - 584) / 36) ** 2)) * Math.min(1, Math.abs(x) / 110);
+    points[i] += Math.sign(x) * 34 * swell;
+    points[i + 1] += 10 * swell;
   }
   return rig.face(points);
 }
 
-/** Blown-up cheeks, within the face: round below, with a light on them. */
-function paintPuff(ctx, rig, colours, puff) {
-  for (const shade of PUFFS) fill(ctx, rig.face(shade, 4), fade(colours.skinShade, Math.min(1, puff)));
+/** The light on blown-up cheeks. */
+function paintPuff(ctx, rig, puff) {
   for (const side of [-1, 1]) {
-    fill(ctx, rig.face(ellipse(side * 134 - 12, 548, 14 * puff, 7.5 * puff), 4), fade("#ffffff", 0.75));
+    fill(ctx, rig.face(ellipse(side * 134 - 12, 548, 15 * puff, 8 * puff), 4), fade("#ffffff", 0.75));
   }
 }
 

@@ -26,8 +26,8 @@ const finger = (...spine) => part(tube(spine));
 /** Skin without a line, over the roots of fingers, so that they grow out of the hand. */
 const web = (anchors) => ({ shape: closed(anchors), outlined: false });
 
-/** Name -> parts from back to front, then lines within them. */
-export const HANDS = {
+// name -> parts from back to front, then lines within them
+const DRAWN = {
   // palm to the viewer, four curled fingers, the thumb across them
   fist: {
     parts: [
@@ -37,7 +37,7 @@ export const HANDS = {
       finger([-11, -104, 17.5], [-10, -74, 18], [-12, -50, 15]),
       finger([-42, -97, 17], [-42, -72, 18], [-38, -50, 15]),
       finger([-52, 0, 18], [-52, -30, 20], [-22, -46, 18], [10, -46, 13.5]),
-      web([[-32, 24], [-60, 0], [-40, -26], [-14, -20], [34, -22], [40, 24]]),
+      web([[-32, 24], [-60, 0], [-40, -26], [-14, -20], [14, -12], [24, 24]]),
     ],
     lines: [[[-26, -22], [-6, -12], [20, -14]], [[10, -55], [17, -47], [12, -38]], [[38, -70], [46, -66], [54, -70]], [[12, -76], [21, -72], [30, -76]]],
   },
@@ -53,22 +53,25 @@ export const HANDS = {
       finger([36, -20, 18], [56, -62, 17.5], [54, -104, 13.5]),
       web([[10, 20], [20, -40], [40, -50], [44, -20], [38, 20]]),
     ],
-    lines: [[[-30, -84], [-32, -72]], [[-7, -92], [-8, -76]], [[18, -94], [18, -76]], [[46, -102], [54, -110], [62, -102]], [[26, -40], [34, -24], [36, -8]]],
+    lines: [[[46, -102], [54, -110], [62, -102]], [[26, -40], [34, -24], [36, -8]]],
   },
   // seen from the little finger's side: three fingers curled before the chin, the index up along the cheek
   think: {
     parts: [
-      finger([20, -76, 19], [24, -124, 19], [12, -172, 16.5], [0, -202, 13]),
+      finger([20, -76, 19], [24, -124, 19], [18, -172, 16.5], [9, -202, 13]),
       finger([-16, -50, 19], [-50, -90, 18], [-64, -124, 14]),
       part([[-34, 24], [-38, -30], [-28, -76], [4, -102], [34, -104], [52, -78], [52, -30], [38, 24]]),
       finger([26, -86, 16], [-20, -92, 18], [-54, -80, 15]),
       finger([26, -60, 16], [-24, -62, 17.5], [-58, -50, 14.5]),
       finger([26, -36, 15], [-18, -33, 16], [-48, -22, 13.5]),
-      web([[6, -94], [30, -102], [49, -78], [49, -30], [34, 24], [-20, 24], [10, -24], [14, -60]]),
+      web([[6, -92], [26, -98], [42, -78], [42, -30], [28, 24], [-20, 24], [10, -24], [14, -60]]),
     ],
     lines: [[[16, -78], [2, -77]], [[16, -48], [0, -47]], [[8, -18], [-16, -14]], [[34, -106], [38, -96], [38, -84]]],
   },
 };
+
+/** Name of a hand -> its parts and lines as dense points. */
+export const HANDS = Object.fromEntries(Object.entries(DRAWN).map(([name, { parts, lines }]) => [name, { parts, lines: lines.map(open) }]));
 
 /** The sleeve: its far inner side, outline, what lies on it (clipped to the outline), light along its edges. */
 export const SLEEVE = {

@@ -56,7 +56,7 @@ export const MOODS = {
   },
   annoyed: {
     browLift: -9, browTilt: 0.4, browBend: -3, eyeOpen: 0.56, eyeSlant: 9, gazeX: 0.25, lip: -1, lipWidth: 0.72, lipSkew: 4,
-    blush: 0.5, puff: 1, yaw: 0.1, pitch: -0.03, roll: -0.06, perk: 0.1, anger: 1,
+    blush: 0.75, puff: 1, yaw: 0.1, pitch: -0.03, roll: -0.06, perk: 0.1, anger: 1,
   },
   thinking: {
     browLift: 8, browTilt: 0.1, browSkew: 15, eyeOpen: 0.86, gazeX: 0.62, gazeY: 0.8, lip: -0.25, lipWidth: 0.6, lipSkew: 12,
