@@ -43,7 +43,7 @@ const EFFECTS = {
     const line = (k, reach) => {
       const angle = (k * Math.PI) / 2 + 0.3;
       const at = (u, v) => [-352 + beat * (u * Math.cos(angle) - v * Math.sin(angle)), 214 + beat * (u * Math.sin(angle) + v * Math.cos(angle))];
-      return on(curve([at(14, reach), at(17, 24), at(24, 17), at(reach, 14)], false, 4), 90);
+      return on(curve([at(14, reach), at(17, 24), at(24, 17), at(reach, 14)], false, 2), 90);
     };
     for (const [colour, width, reach] of [[SIGN_EDGE, 35, 71], ["#ee1f35", 20, 62]]) {
       ctx.fillStyle = colour;

@@ -91,14 +91,14 @@ function paintBlush(ctx, rig, colours, face) {
 }
 
 /** The outline of the face, its cheeks blown up by `puff`. */
-function faceOutline(rig, puff) {
+export function faceOutline(rig, puff) {
   const points = take(FACE.length);
   points.set(FACE);
   for (let i = 0; i < points.length; i += 2) {
     const [x, y] = [points[i], points[i + 1]];
     const swell = puff * Math.exp(-(((y - 584) / 36) ** 2)) * Math.min(1, Math.abs(x) / 110);
-    points[i] += Math.sign(x) * 34 * swell;
-    points[i + 1] += 10 * swell;
+    points[i] += Math.sign(x) * 28 * swell;
+    points[i + 1] += 7 * swell;
   }
   return rig.face(points);
 }

@@ -3,28 +3,32 @@
 
 import { ellipse, spline } from "./curve.js";
 
+const ROUND = [[-0.72, 0.7], [0, 1], [0.72, 0.7]]; // an end of a finger: across and along, in half-widths
+
 /** A closed shape round `spine` ([x, y, half-width] from root to tip), rounded at both ends: a finger. */
 function tube(spine) {
-  const [left, right] = [[], []];
-  const ends = [];
-  spine.forEach(([x, y, half], i) => {
-    const [before, after] = [spine[Math.max(0, i - 1)], spine[Math.min(spine.length - 1, i + 1)]];
-    const length = Math.hypot(after[0] - before[0], after[1] - before[1]);
-    const [dx, dy] = [((after[0] - before[0]) / length) * half, ((after[1] - before[1]) / length) * half];
-    left.push([x + dy, y - dx]);
-    right.unshift([x - dy, y + dx]);
-    if (i === 0) ends.push([x - dx * 0.8, y - dy * 0.8]);
-    if (i === spine.length - 1) ends.push([x + dx * 0.92, y + dy * 0.92]);
-  });
-  return [...left, ends[1], ...right, ends[0]];
+  const last = spine.length - 1;
+  // the point `across` to its left and `along` towards the tip from spine point i
+  const at = (i, across, along) => {
+    const [[fromX, fromY], [toX, toY]] = [spine[Math.max(0, i - 1)], spine[Math.min(last, i + 1)]];
+    const [x, y, half] = spine[i];
+    const reach = half / Math.hypot(toX - fromX, toY - fromY);
+    const [dx, dy] = [(toX - fromX) * reach, (toY - fromY) * reach];
+    return [x + across * dy + along * dx, y - across * dx + along * dy];
+  };
+  const side = (across) => spine.map((_, i) => at(i, across, 0));
+  const end = (i, turn) => ROUND.map(([across, along]) => at(i, -turn * across, turn * along));
+  return [...side(1), ...end(last, 1), ...side(-1).reverse(), ...end(0, -1)];
 }
 
-const closed = (anchors) => spline(anchors, true, 7);
-const open = (anchors) => spline(anchors, false, 7);
+const closed = (anchors) => spline(anchors, true, 5);
+const open = (anchors) => spline(anchors, false, 5);
 const part = (anchors) => ({ shape: closed(anchors), outlined: true });
 const finger = (...spine) => part(tube(spine));
 /** Skin without a line, over the roots of fingers, so that they grow out of the hand. */
 const web = (anchors) => ({ shape: closed(anchors), outlined: false });
+
+const nail = (...spine) => ({ shape: closed(tube(spine)), outlined: true, isNail: true });
 
 // name -> parts from back to front, then lines within them
 const DRAWN = {
@@ -37,9 +41,10 @@ const DRAWN = {
       finger([-11, -104, 17.5], [-10, -74, 18], [-12, -50, 15]),
       finger([-42, -97, 17], [-42, -72, 18], [-38, -50, 15]),
       finger([-52, 0, 18], [-52, -30, 20], [-22, -46, 18], [10, -46, 13.5]),
+      nail([11, -48, 5.5], [17, -48, 5]),
       web([[-32, 24], [-60, 0], [-40, -26], [-14, -20], [14, -12], [24, 24]]),
     ],
-    lines: [[[-26, -22], [-6, -12], [20, -14]], [[10, -55], [17, -47], [12, -38]], [[38, -70], [46, -66], [54, -70]], [[12, -76], [21, -72], [30, -76]]],
+    lines: [[[38, -70], [46, -66], [54, -70]], [[12, -76], [21, -72], [30, -76]]],
   },
   // back of the hand to the viewer, the index stretched, the thumb along it
   point: {
@@ -51,9 +56,10 @@ const DRAWN = {
       finger([-41, -62, 13.5], [-42, -90, 15], [-41, -102, 12.5]),
       web([[-36, 24], [-46, -30], [-52, -72], [-20, -84], [20, -86], [44, -76], [42, -30], [38, 24]]),
       finger([36, -20, 18], [56, -62, 17.5], [54, -104, 13.5]),
+      nail([55, -104, 6], [54, -111, 5.5]),
       web([[10, 20], [20, -40], [40, -50], [44, -20], [38, 20]]),
     ],
-    lines: [[[46, -102], [54, -110], [62, -102]], [[26, -40], [34, -24], [36, -8]]],
+    lines: [[[26, -40], [34, -24], [36, -8]]],
   },
   // seen from the little finger's side: three fingers curled before the chin, the index up along the cheek
   think: {
@@ -61,12 +67,12 @@ const DRAWN = {
       finger([20, -76, 19], [24, -124, 19], [18, -172, 16.5], [9, -202, 13]),
       finger([-16, -50, 19], [-50, -90, 18], [-64, -124, 14]),
       part([[-34, 24], [-38, -30], [-28, -76], [4, -102], [34, -104], [52, -78], [52, -30], [38, 24]]),
-      finger([26, -86, 16], [-20, -92, 18], [-54, -80, 15]),
-      finger([26, -60, 16], [-24, -62, 17.5], [-58, -50, 14.5]),
-      finger([26, -36, 15], [-18, -33, 16], [-48, -22, 13.5]),
-      web([[6, -92], [26, -98], [42, -78], [42, -30], [28, 24], [-20, 24], [10, -24], [14, -60]]),
+      finger([18, -85, 16], [-20, -92, 18], [-54, -80, 15]),
+      finger([20, -60, 16], [-24, -62, 17.5], [-58, -50, 14.5]),
+      finger([20, -36, 15], [-18, -33, 16], [-48, -22, 13.5]),
+      web([[6, -90], [26, -99], [45, -80], [45, -30], [30, 24], [-20, 24], [10, -24], [14, -60]]),
     ],
-    lines: [[[16, -78], [2, -77]], [[16, -48], [0, -47]], [[8, -18], [-16, -14]], [[34, -106], [38, -96], [38, -84]]],
+    lines: [[[34, -96], [42, -86], [43, -74]]],
   },
 };
 

@@ -62,7 +62,7 @@ function paintArm(ctx, place, colours, { hand, size, shade }) {
   const inside = place(SLEEVE.inside, true);
   fill(ctx, inside, colours.collarShade);
   outline(ctx, inside, 6, colours.clothLine);
-  for (const part of HANDS[hand].parts) paintSkin(ctx, place(part.shape, true), colours, part.outlined);
+  for (const part of HANDS[hand].parts) paintSkin(ctx, place(part.shape, true), colours, part);
   ctx.fillStyle = colours.skinLine;
   for (const line of HANDS[hand].lines) ink(ctx, place(line, false), 4, WEIGHT.taper);
   paintSleeve(ctx, place, sleeve, colours, size, shade);
@@ -78,9 +78,14 @@ function castShadow(ctx, shape, colour) {
   ctx.restore();
 }
 
-function paintSkin(ctx, shape, colours, isOutlined) {
-  fill(ctx, shape, isOutlined ? colours.skinShade : colours.skin);
-  if (!isOutlined) return;
+function paintSkin(ctx, shape, colours, { outlined, isNail }) {
+  if (isNail) {
+    fill(ctx, shape, colours.nail);
+    outline(ctx, shape, 2.6, colours.skinDeep);
+    return;
+  }
+  fill(ctx, shape, outlined ? colours.skinShade : colours.skin);
+  if (!outlined) return;
   ctx.save();
   trace(ctx, shape);
   ctx.clip();

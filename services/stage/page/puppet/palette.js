@@ -42,6 +42,7 @@ const DERIVED = {
   skinShade: ["skin", "#dc7f79", 0.42],
   skinDeep: ["skin", "#b94f5c", 0.55],
   skinLine: ["skin", "#6d1a26", 0.78],
+  nail: ["skin", "#ff8f8f", 0.34],
   blush: ["skin", "#ff4e5a", 0.72],
   eyeDark: ["eyes", "#071827", 0.82],
   eyeMid: ["eyes", "#0a3450", 0.38],

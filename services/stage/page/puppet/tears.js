@@ -1,7 +1,8 @@
 // Tears: they well up on the lower lid and run down the cheek, a bead gliding along each track.
 
-import { curve, ellipse, fill, ink, outline, take, WEIGHT } from "./curve.js";
+import { curve, ellipse, fill, ink, outline, take, trace, WEIGHT } from "./curve.js";
 import { lowerLid } from "./eyes.js";
+import { faceOutline } from "./face.js";
 import { fade } from "./palette.js";
 
 const WATER = "#bfeaff";
@@ -13,12 +14,16 @@ const DOWN = [[1, 26], [-5, 58], [-15, 84]]; // the track from there, outwards a
 /** Water on both eyes; `open` are the lids, `amount` from 0 to 1. */
 export function paintTears(ctx, rig, face, open, amount, seconds) {
   if (amount < 0.02) return;
+  ctx.save();
+  trace(ctx, faceOutline(rig, face.puff)); // a turned head hides the track on its far side
+  ctx.clip();
   for (const side of [-1, 1]) {
     const lid = lowerLid(side, face, open);
     const on = (points) => rig.face(points, 8);
     paintTrack(ctx, on, lid, side, amount, seconds / PERIOD_S + (side + 1) * 0.21);
     paintWell(ctx, on, lid, amount, seconds);
   }
+  ctx.restore();
 }
 
 /** A rim of water on the lid, highest where the track begins. */
