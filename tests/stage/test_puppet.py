@@ -176,6 +176,16 @@ def test_every_pose_is_another_picture(tab: Tab) -> None:
         assert difference(pictures[one], pictures[other]) > 0.01, (one, other)
 
 
+def test_she_has_two_hands(tab: Tab) -> None:
+    def skin(mood: str, pose: str) -> float:
+        """Share of skin where the left fist is when she cheers."""
+        pixels = np.reshape(tab.run(POSED, [mood, {}, pose, [0.22, 0.64, 0.35, 0.78]]), (-1, 4))
+        return float(np.mean(np.all(np.abs(pixels - (255, 231, 218, 255)) < 6, axis=1)))
+
+    assert skin("excited", "idle") > 0.2
+    assert skin("excited", "thinking") < 0.02, "a third hand"
+
+
 def test_she_blinks_and_sometimes_twice_but_not_when_still(tab: Tab) -> None:
     closings = """
     (still) => {

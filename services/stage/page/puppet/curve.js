@@ -109,6 +109,7 @@ export const WEIGHT = {
   fall: (s) => Math.min(1, s * 9) * (0.08 + 0.92 * Math.sqrt(1 - s)),
   hair: (s) => Math.min(1, s * 2.2) * (0.3 + 0.7 * Math.min(1, (1 - s) * 2.5)),
   fringe: (s) => Math.max(0, Math.min(1, (s - 0.22) * 2.4)) * (0.35 + 0.65 * Math.min(1, (1 - s) * 3)),
+  round: (s) => Math.max(0, 4 * s * (1 - s)) ** 0.25,
   soft: (s) => 0.3 + 0.7 * Math.sin(Math.PI * s),
   lash: (s) => Math.min(1, 0.12 + s * 2) * Math.min(1, (1 - s) * 3.2),
 };

@@ -31,6 +31,11 @@ function lids(open, smile, slant) {
   return { upper, lower };
 }
 
+/** The lower lid of one eye from its inner to its outer corner, points of the drawing. */
+export function lowerLid(side, face, open) {
+  return onFace(side, lidCurve(lids(open, face.eyeSmile, face.eyeSlant).lower));
+}
+
 /** Points of one eye on the face: `side` is -1 for the viewer's left, 1 for the right. */
 function onFace(side, points) {
   const out = take(points.length);

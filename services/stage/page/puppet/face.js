@@ -14,7 +14,9 @@ const JAW_SHADE = spline(
 );
 const NOSE_SHADE = spline([[1, 532], [9, 552], [2, 557, 1]], true, 5);
 const NOSE_TIP = spline([[-4, 551], [2, 556], [8, 553]], false, 4);
-const MOUTH_Y = 594;
+const MOUTH_Y = 592;
+const MOUTH_SCALE = [1.2, 1.1]; // drawn larger than its table, so that it reads when she is small
+const GLOW = [[0, 1], [0.25, 0.84], [0.5, 0.46], [0.75, 0.14], [1, 0]]; // a soft edge: share of the way out, share of the colour
 
 export function paintNeck(ctx, rig, colours) {
   const neck = rig.body(NECK, 10);
@@ -49,9 +51,9 @@ export function paintFace(ctx, rig, colours, face, fringe) {
   ctx.fill();
   if (face.gloom > 0.01) paintGloom(ctx, rig, colours, face.gloom);
   paintBlush(ctx, rig, colours, face);
+  if (face.puff > 0.02) paintPuff(ctx, rig, face.puff);
   ctx.restore();
   outline(ctx, skin, 5.4, colours.skinLine);
-  if (face.puff > 0.02) paintPuff(ctx, rig, colours, face.puff);
   paintNose(ctx, rig, colours);
 }
 
@@ -65,18 +67,16 @@ function paintGloom(ctx, rig, colours, gloom) {
 }
 
 function paintBlush(ctx, rig, colours, face) {
-  const bridge = Math.max(0, face.blush - 0.7); // a strong blush runs across the nose
-  for (const [side, share] of [[-1, 1], [1, 1], [0, bridge]]) {
+  const bridge = Math.min(0.6, Math.max(0, face.blush - 0.7)); // a strong blush runs across the nose
+  for (const [side, share] of [[0, bridge], [-1, 1], [1, 1]]) {
     const [x, y] = rig.headPoint(side * 124, 546, 95 + 60 * (1 - Math.abs(side)));
     ctx.save();
     ctx.translate(x, y);
-    ctx.scale(1, side ? 0.52 : 0.3);
-    const reach = 62 + 10 * Math.min(1, face.blush);
-    const glow = ctx.createRadialGradient(0, 0, 4, 0, 0, reach);
-    const alpha = Math.min(1, 0.62 * face.blush * share);
-    glow.addColorStop(0, fade(colours.blush, alpha));
-    glow.addColorStop(0.45, fade(colours.blush, alpha * 0.72));
-    glow.addColorStop(1, fade(colours.blush, 0));
+    ctx.scale(1, side ? 0.56 : 0.3);
+    const reach = (side ? 72 : 150) + 12 * Math.min(1, face.blush);
+    const glow = ctx.createRadialGradient(0, 0, 0, 0, 0, reach);
+    const alpha = Math.min(0.9, 0.74 * face.blush) * share;
+    for (const [place, strength] of GLOW) glow.addColorStop(place, fade(colours.blush, alpha * strength));
     ctx.fillStyle = glow;
     ctx.fillRect(-reach, -reach, 2 * reach, 2 * reach);
     ctx.restore();
@@ -91,21 +91,22 @@ function paintBlush(ctx, rig, colours, face) {
 }
 
 /** The outline of the face, its cheeks blown up by `puff`. */
-function faceOutline(rig, puff) {
+export function faceOutline(rig, puff) {
   const points = take(FACE.length);
   points.set(FACE);
   for (let i = 0; i < points.length; i += 2) {
     const [x, y] = [points[i], points[i + 1]];
-    if (Math.abs(x) > 60) points[i] += Math.sign(x) * 25 * puff * Math.exp(-(((y - 572) / 42) ** 2));
+    const swell = puff * Math.exp(-(((y - 584) / 36) ** 2)) * Math.min(1, Math.abs(x) / 110);
+    points[i] += Math.sign(x) * 28 * swell;
+    points[i + 1] += 7 * swell;
   }
   return rig.face(points);
 }
 
-function paintPuff(ctx, rig, colours, puff) {
-  ctx.fillStyle = colours.skinLine;
+/** The light on blown-up cheeks. */
+function paintPuff(ctx, rig, puff) {
   for (const side of [-1, 1]) {
-    const fold = curve([[side * 86, 566], [side * 78, 588], [side * 86, 612]], false, 6);
-    ink(ctx, rig.face(fold, 4), 4.6 * puff, WEIGHT.taper);
+    fill(ctx, rig.face(ellipse(side * 134 - 12, 548, 15 * puff, 8 * puff), 4), fade("#ffffff", 0.75));
   }
 }
 
@@ -115,9 +116,14 @@ function paintNose(ctx, rig, colours) {
   ink(ctx, rig.face(NOSE_TIP, 28), 3.4, WEIGHT.taper);
 }
 
+const scaled = ({ width, up, down, open, ...rest }) => {
+  const [across, high] = MOUTH_SCALE;
+  return { ...rest, width: width * across, up: up.map((y) => y * high), down: down.map((y) => y * high), open: open * high };
+};
+
 /** The mouth of `weights` (see mouths.js) on the face. */
 export function paintMouth(ctx, rig, colours, weights, face) {
-  const mouth = blend(weights, face);
+  const mouth = scaled(blend(weights, face));
   const lip = (heights, inset = 1) =>
     curve(heights.map((y, i) => [face.lipSkew + mouth.width * inset * Math.sin(((i - 3) / 6) * Math.PI), MOUTH_Y + y]), false, 5);
   const place = (points, extra = 6) => rig.face(points, extra);
@@ -147,10 +153,10 @@ export function paintMouth(ctx, rig, colours, weights, face) {
     }
     ctx.restore();
     ctx.fillStyle = colours.skinLine;
-    ink(ctx, place(lower), 3.6, WEIGHT.taper);
+    ink(ctx, place(lower), 4.6, WEIGHT.taper);
   }
   ctx.fillStyle = colours.line;
-  ink(ctx, place(upper), 5.6, (s) => 0.35 + 0.65 * WEIGHT.taper(s));
+  ink(ctx, place(upper), 7.2, (s) => 0.35 + 0.65 * WEIGHT.taper(s));
   // a short shade under the lip
   const shade = curve([[face.lipSkew - 12, MOUTH_Y + mouth.down[3] + 13], [face.lipSkew + 12, MOUTH_Y + mouth.down[3] + 13]], false, 6);
   ctx.fillStyle = colours.skinDeep;

@@ -35,7 +35,7 @@ export const NEUTRAL = {
 export const MOODS = {
   neutral: {},
   happy: {
-    browLift: 12, browBend: 8, eyeOpen: 0, eyeSmile: 1, peek: 0.8, lip: 1, lipWidth: 1.1, restSmile: 0.55,
+    browLift: 12, browBend: 8, eyeOpen: 0, eyeSmile: 1, peek: 0.8, lip: 1, lipWidth: 1.1, restSmile: 0.72,
     blush: 0.75, roll: 0.07, perk: 0.45, notes: 1,
   },
   excited: {
@@ -43,11 +43,11 @@ export const MOODS = {
     blush: 0.85, blushLines: 0.5, pitch: 0.05, perk: 1, bounce: 10, shrug: 0.35, sparkles: 1, cheer: 1,
   },
   shy: {
-    browLift: 6, browTilt: -0.34, eyeOpen: 0.7, eyeSmile: 0.25, gazeX: -0.8, gazeY: -0.55, lip: 0.25, lipWidth: 0.72, wave: 1.5,
+    browLift: 6, browTilt: -0.34, eyeOpen: 0.7, eyeSmile: 0.25, gazeX: -0.8, gazeY: -0.55, lip: 0.1, lipWidth: 0.96, wave: 1.5,
     blush: 1.6, blushLines: 1, yaw: -0.16, pitch: -0.15, roll: -0.1, shrug: 0.9, perk: -0.35, fidget: 1,
   },
   sad: {
-    browLift: 8, browTilt: -0.5, browBend: -4, eyeOpen: 0.72, eyeSlant: -12, gazeY: -0.45, wet: 1, lip: -0.9, lipWidth: 0.72,
+    browLift: 8, browTilt: -0.5, browBend: -4, eyeOpen: 0.72, eyeSlant: -12, gazeY: -0.45, wet: 1, lip: -0.9, lipWidth: 0.8,
     blush: 0.2, pitch: -0.15, roll: 0.06, shrug: -0.35, perk: -1, gloom: 0.6, tear: 1,
   },
   surprised: {
@@ -55,11 +55,11 @@ export const MOODS = {
     blush: 0.15, pitch: 0.07, shrug: 0.6, perk: 1, bang: 1,
   },
   annoyed: {
-    browLift: -9, browTilt: 0.4, browBend: -3, eyeOpen: 0.56, eyeSlant: 9, gazeX: 0.25, lip: -1, lipWidth: 0.6, lipSkew: 4,
-    blush: 0.5, puff: 1, yaw: 0.1, pitch: -0.03, roll: -0.06, perk: 0.1, anger: 1,
+    browLift: -9, browTilt: 0.4, browBend: -3, eyeOpen: 0.56, eyeSlant: 9, gazeX: 0.25, lip: -1, lipWidth: 0.72, lipSkew: 4,
+    blush: 0.75, puff: 1, yaw: 0.1, pitch: -0.03, roll: -0.06, perk: 0.1, anger: 1,
   },
   thinking: {
-    browLift: 8, browTilt: 0.1, browSkew: 15, eyeOpen: 0.86, gazeX: 0.62, gazeY: 0.8, lip: -0.25, lipWidth: 0.5, lipSkew: 12,
+    browLift: 8, browTilt: 0.1, browSkew: 15, eyeOpen: 0.86, gazeX: 0.62, gazeY: 0.8, lip: -0.25, lipWidth: 0.6, lipSkew: 12,
     blush: 0.15, yaw: 0.12, pitch: 0.09, roll: 0.1, dots: 1, chin: 1,
   },
 };

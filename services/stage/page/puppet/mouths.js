@@ -38,7 +38,7 @@ export function blend(weights, face) {
   const mouth = { width: restWidth * rest, up: [], down: [], teeth: 0, tongue: 0, open: 0 };
   for (let i = 0; i < 7; i++) {
     const u = (i - 3) / 3;
-    const line = -15 * face.lip * (u * u - 0.4) + 3.4 * face.wave * Math.sin((i * Math.PI * 2) / 3);
+    const line = -15 * face.lip * (u * u - 0.4) + 4 * face.wave * Math.sin(1.5 * Math.PI * Math.sin((u * Math.PI) / 2));
     mouth.up.push(line * (SPOKEN + (1 - SPOKEN) * rest));
     mouth.down.push(line * (SPOKEN + (1 - SPOKEN) * rest));
   }

@@ -8,6 +8,7 @@ import { paintFace, paintMouth, paintNeck } from "./face.js";
 import { BACK, CAP, FLOW } from "./hair_shapes.js";
 import { paintHands } from "./hands.js";
 import { paintBow, paintTails } from "./ribbon.js";
+import { paintTears } from "./tears.js";
 import { paintCords, paintHairpin } from "./trinkets.js";
 
 const VIEW = { width: 1120, height: 1116, bottom: 1086 }; // the part of the drawing to show, x from -560 to 560
@@ -72,6 +73,7 @@ export function paint(puppet, seconds) {
   paintFace(ctx, rig, colours, face, layer("front"));
   const open = (face.eyeOpen + face.peek * puppet.peek) * (1 - puppet.closing);
   for (const side of [-1, 1]) paintEye(ctx, rig, colours, side, face, open, eyesNow);
+  paintTears(ctx, rig, face, open, Math.min(1, face.tear), seconds);
   paintMouth(ctx, rig, colours, spokenMouth(mouthNow, face, poseNow.rest), face);
   paintCap(ctx, rig, colours);
   paintLayer("side");
