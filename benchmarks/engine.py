@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.exactness import chat_tokens, exactness, logits_of
 from benchmarks.figures import Figure
+from benchmarks.peak import peak_bytes
 from benchmarks.peers import peer_python
 from shared.config import ROOT
 from shared.cores import physical_cores
@@ -69,10 +70,9 @@ class Worker:
     def peak_mb(self) -> float:
         """Highest resident memory so far; 0 where the system does not tell."""
         try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+            return peak_bytes(self._process.pid) / 1024**2
         except OSError:
             return 0.0
-        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
     def close(self) -> None:
         """End it."""

@@ -8,15 +8,16 @@ python -m benchmarks.pretrain_worker muon|adamw|update|nanogpt float32|bfloat16 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import torch
 
 from benchmarks import nanogpt
+from benchmarks.peak import peak_bytes
 from shared.model.config import GPTConfig
 from shared.model.device import pick_device, set_threads
 from shared.model.gpt import GPT
@@ -116,19 +117,8 @@ def main() -> None:
             torch.cuda.synchronize()
             peak = torch.cuda.max_memory_allocated()
         else:
-            peak = peak_bytes()
+            peak = peak_bytes(os.getpid())
         print(json.dumps({"seconds": time.perf_counter() - began, "peak_bytes": peak}), flush=True)
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has ever held."""
-    info = psutil.Process().memory_info()
-    if hasattr(info, "peak_wset"):
-        return int(info.peak_wset)
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 if __name__ == "__main__":

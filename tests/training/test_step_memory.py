@@ -17,7 +17,7 @@ from training.memory import PROCESS_BYTES, groups_free, require_memory, step_nee
 from training.running import guarded
 
 MEASURE = """
-import json, sys, torch
+import json, os, sys, torch
 from benchmarks import pretrain_worker as worker
 from shared.model.config import GPTConfig
 torch.set_num_threads(1)
@@ -25,7 +25,7 @@ config, rows, passes, autocast = json.loads(sys.argv[1])
 worker.CONFIG = GPTConfig(**config)
 step = worker.ours(rows, worker.CONFIG.block_size, autocast, torch.device("cpu"), True, passes)
 step(), step()
-print(worker.peak_bytes())
+print(worker.peak_bytes(os.getpid()))
 """
 WIDE = {"n_layer": 2, "n_head": 8, "n_kv_head": 4, "n_embd": 512, "block_size": 32, "vocab_size": 16384}
 DEEP = {"n_layer": 6, "n_head": 4, "n_kv_head": 2, "n_embd": 64, "block_size": 128, "vocab_size": 512}
