@@ -25,7 +25,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and dtype as x."""
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        # Under autocast queries and keys come in bfloat16; with weights of another type no kernel is fused.
+        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
 
 
 class Attention(nn.Module):
