@@ -11,9 +11,9 @@ from services.director.mood import Feeling, take_tags
 from shared.events import MoodName
 
 _ACTION = re.compile(
-    r"\*\s*\w+s\b[^*\n]*\*|\(\s*(?:laugh|giggl|smil|blush|wav|sigh|wink|nod|grin)\w*[^)\n]*\)"
+    r"\*\s*\w+s\b[^*\n]*\*|[(\[]\s*(?:laugh|giggl|smil|blush|wav|sigh|wink|nod|grin)\w*[^)\]\n]*[)\]]"
 )
-"""`*giggles softly*` or `(laughs)`: stage directions are acted, not spoken."""
+"""`*giggles softly*`, `(laughs)` or `[smiling]`: stage directions are acted, not spoken."""
 _MARKS = re.compile(r"\*+|_+")
 _LOOSE_STOP = re.compile(r"\s+(?=[.,!?;:…](?:\s|$))")
 _FINISHED = re.compile(r"[.!?…。！？]\W*$")

@@ -45,6 +45,7 @@ def test_what_is_a_tag(text: str, said: str, left: str, mood: str | None) -> Non
             "I was really glad about it, excited even. Bye!",
         ),
         ("*happy* Hello you! (sad) I missed it.", "Hello you! I missed it."),
+        ("[smiling] Miso has a short name. (laughs softly) Take two!", "Miso has a short name. Take two!"),
     ],
 )
 def test_no_word_of_hers_is_lost(drawn: str, spoken: str) -> None:
