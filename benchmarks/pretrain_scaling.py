@@ -118,7 +118,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     from matplotlib import pyplot
 
     matplotlib.rcParams.update({"svg.hashsalt": "akane", "svg.fonttype": "none", "font.size": 10})
-    figure, axis = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(6, 4.6), layout="constrained")
     for recipe, colour in zip(RECIPES, COLOURS, strict=True):
         own = [one for one in points if one.recipe == recipe]
         label = f"{recipe} (slope {slope(own):.3f})"
@@ -126,9 +126,10 @@ def draw(points: Sequence[Point], path: Path) -> None:
             [one.flops for one in own], [one.loss for one in own], marker="o", color=colour, label=label
         )
     axis.set(xlabel="compute, floating-point operations", ylabel="held-out loss, nats a token")
+    axis.yaxis.set_minor_formatter("{x:.1f}")
     axis.grid(alpha=0.25, which="both")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside upper left")
     figure.savefig(path, metadata={"Date": None})
 
 
