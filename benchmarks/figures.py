@@ -30,7 +30,8 @@ class Figure:
         """One line for people."""
         text = f"{self.name:<36} {_number(self.value):>10} {self.unit:<10}"
         if self.peer is not None and self.peer_value is not None:
-            text += f" | {self.peer} {_number(self.peer_value)} | ratio {self.value / self.peer_value:.2f}"
+            text += f" | {self.peer} {_number(self.peer_value)}"
+            text += "" if self.ratio is None else f" | ratio {self.ratio:.2f}"
         return (text + (f" | target {self.target}" if self.target else "")).rstrip()
 
     def record(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def test_a_figure_shows_its_peer_and_the_ratio() -> None:
     assert "| raw 100.0 | ratio 1.50 | target at most 1.5 x raw" in figure.line()
     assert figure.record()["ratio"] == 1.5
     assert Figure("x", 1.0, "s").ratio is None
+    assert Figure("x", 1.0, "s", "peer", 0.0).line().endswith("| peer 0")
 
 
 def test_every_benchmark_is_in_the_list_that_make_bench_runs() -> None:

@@ -5,6 +5,7 @@ const AHEAD = { x: 0, y: 0 };
 const CLOSED = { shape: "closed", open: 0 };
 const LISTENING_MS = 1500;
 const STALE_MS = 250; // a mouth that nobody moved for so long is shut
+const EARLY_MS = 20; // the picture is seen a frame after it is drawn, and the drawn mouth follows with some ease
 const POSES = { thinking: "thinking", speaking: "speaking" };
 
 export class Avatar {
@@ -22,7 +23,6 @@ export class Avatar {
     this.puppet = puppet;
     this.clock = clock;
     this.timelines = new Map();
-    this.has_mouth = true; // false: twenty other pages get `avatar.mouth`, this one reads the plan
     this.phase = "idle";
     this.shut();
   }
@@ -38,6 +38,7 @@ export class Avatar {
     this.puppet.mouth = CLOSED;
   }
 
+  // Thirty times a second and as late as the way here: `update` goes by the plan, which is in time, where it is known.
   mouth(mouth, at_ms) {
     this.mouth_ms = at_ms;
     this.puppet.mouth = { shape: mouth.shape, open: mouth.openness };
@@ -80,13 +81,16 @@ export class Avatar {
     const is_listening = this.phase === "idle" && now_ms < (this.listening_ms ?? 0);
     this.puppet.look = is_listening ? TO_THE_CHAT : AHEAD;
     this.puppet.pose = is_listening ? "listening" : this.phase;
-    if (!this.has_mouth) this.puppet.mouth = this.planned(now_ms);
+    const planned = this.planned(now_ms + EARLY_MS);
+    if (planned) this.puppet.mouth = planned;
     else if (now_ms - this.mouth_ms > STALE_MS) this.puppet.mouth = CLOSED;
     this.puppet.update(now_ms);
   }
 
+  // By the plan of the chunk that sounds; undefined without one.
   planned(now_ms) {
-    const visemes = this.timelines.get(this.clock.chunk)?.visemes ?? [];
+    const visemes = this.timelines.get(this.clock.chunk)?.visemes;
+    if (!visemes) return undefined;
     const position_s = this.clock.position(now_ms);
     let found = CLOSED;
     for (const viseme of visemes) {

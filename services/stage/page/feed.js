@@ -5,7 +5,7 @@ const LONGEST_WAIT_MS = 3000;
 const SILENT_MS = 15000; // the stage beats every 5 s: whoever is silent for longer is gone
 
 export class Feed {
-  // `handlers`: topic or notice ("hello", "live", "clear", "lost", "source_lost", "granted", "down") -> function.
+  // `handlers`: topic or notice ("hello", "live", "clear", "lost", "source_lost", "down") -> function.
   constructor(topics, handlers, history = 1) {
     this.handlers = handlers;
     this.epoch = 0;

@@ -46,16 +46,12 @@ const feed = new Feed(
   topics,
   {
     hello(message) {
-      if (avatar) avatar.has_mouth = message.waiting.length === 0;
       document.documentElement.dataset.session = message.session;
       silence();
       clock.restart();
       captions?.clear();
       chat?.clear();
       chat?.forget(message.cleared);
-    },
-    granted() {
-      if (avatar) avatar.has_mouth = true;
     },
     live() {
       document.documentElement.dataset.live = "yes";
