@@ -8,11 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import torch
-
 from benchmarks.figures import Figure
 from shared.config import ROOT
-from shared.model.device import pick_device, pick_dtype
+from shared.model.device import pick_device
+from training.device_rate import quickest_dtype
 
 ROWS, CONTEXT = 4, 256
 ROUNDS = 5
@@ -50,16 +49,12 @@ class Worker:
 def run() -> Iterator[Figure]:
     """The loops by the same optimiser; then what Muon and the whole of a step take."""
     device = pick_device()
-    quick = "bfloat16" if pick_dtype(device) == torch.bfloat16 else "float32"
+    quick = quickest_dtype(device)
     published = "bfloat16" if device.type == "cuda" else "float32"
     rates: dict[str, float] = {}
-    for name, dtype, peer_dtype in dict.fromkeys(
-        (
-            ("as_shipped", quick, published),
-            (f"in_{quick}", quick, quick),
-            ("in_float32", "float32", "float32"),
-        )
-    ):
+    pairs = {("float32", "float32"): "in_float32", (quick, quick): f"in_{quick}"}
+    pairs[quick, published] = "as_shipped"
+    for (dtype, peer_dtype), name in reversed(pairs.items()):
         one, other = Worker("adamw", dtype), Worker("nanogpt", peer_dtype)
         try:
             seconds: dict[str, list[float]] = {"ours": [], "theirs": []}

@@ -13,11 +13,12 @@ import torch
 from benchmarks.figures import Figure
 from benchmarks.pretrain import Worker
 from benchmarks.pretrain_worker import preset
-from shared.model.device import pick_device, pick_dtype
+from shared.model.device import pick_device
 from shared.model.errors import ModelError
 from shared.model.progress import plain_progress
 from shared.model.tokenizer import Tokenizer
 from training import tokenise
+from training.device_rate import quickest_dtype
 from training.pretrain import AHEAD
 from training.shards.documents import pieces_of
 from training.shards.loader import TokenLoader, prefetch
@@ -57,7 +58,7 @@ def run() -> Iterator[Figure]:
 def _step_rate(name: str) -> float:
     """Tokens a second of a preset's own step, the second of two."""
     asked, _ = preset(name)
-    dtype = "bfloat16" if pick_dtype(pick_device()) == torch.bfloat16 else "float32"
+    dtype = quickest_dtype(pick_device())
     rows = min(asked.batch, MEASURED_ROWS)
     worker = Worker(asked.optimiser, dtype, rows, asked.context, name)
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 
 from shared.model.config import GPTConfig
+from shared.model.device import DTYPES, pick_dtype
 
 PEAK_FLOPS = {
     "B200": 2250e12,
@@ -62,6 +63,18 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
 def card_peak(name: str) -> float:
     """By the name that the driver gives, 0 if it is not in the table."""
     return next((rate for card, rate in PEAK_FLOPS.items() if re.search(rf"\b{card}\b", name)), 0.0)
+
+
+def quickest_dtype(device: torch.device) -> str:
+    """`bfloat16` or `float32`: what the device multiplies faster. Only a CPU has to be tried.
+
+    Some with instructions for bfloat16 take twice as long by them. Ask for it behind `set_threads`.
+    """
+    if pick_dtype(device) != torch.bfloat16:
+        return "float32"
+    if device.type != "cpu":
+        return "bfloat16"
+    return max(("bfloat16", "float32"), key=lambda name: measured_flops(device, DTYPES[name]))
 
 
 def measured_flops(

@@ -104,7 +104,7 @@ def finetune(arguments: Arguments, world: World) -> int:
         learned, heldout = split(learned, arguments.heldout_share)
     if not learned or not heldout:
         raise TrainingError("The dialogues are too few to learn from some and to hold others out.")
-    loaded, autocast = load(arguments, world, arguments.full)
+    arguments, loaded, autocast = load(arguments, world, arguments.full)
     model = loaded.model
     assert isinstance(model, GPT)
     if arguments.full:

@@ -47,7 +47,9 @@ class _CrossEntropy(torch.autograd.Function):
             if d_hidden is not None:
                 torch.mm(d_logits, matrix, out=d_hidden[start : start + step])
                 d_hidden[start : start + step] *= learned
-            if d_weight is not None:
+            if d_weight is not None and compute == d_weight.dtype:
+                d_weight.addmm_(d_logits.T, x * learned)  # no second matrix of that size
+            elif d_weight is not None:
                 d_weight += d_logits.T @ (x * learned)
         ctx.gradients = (d_hidden, d_weight)
         ctx.weight_dtype = weight.dtype

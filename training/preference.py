@@ -127,7 +127,7 @@ def prefer(arguments: Arguments, world: World) -> int:
     path = Path(arguments.adapter).expanduser()
     adapter = load_adapter(path)
     files["adapter"] = [path]
-    loaded, _ = load(arguments, world)
+    arguments, loaded, _ = load(arguments, world)
     model = loaded.model
     assert isinstance(model, GPT)
     info = adapter.info

@@ -132,7 +132,7 @@ def pretrain(arguments: Arguments, world: World) -> int:
             f"--step-tokens {arguments.step_tokens} is no multiple of the {pass_tokens} tokens of a pass "
             f"(--batch {arguments.batch} x --context {arguments.context} x {world.size} processes)."
         )
-    autocast = prepare(arguments, world)
+    arguments, autocast = prepare(arguments, world)
     device = torch.device(world.device)
     muon = arguments.optimiser == "muon"
     needs = step_needs(

@@ -21,7 +21,8 @@ from shared.model.gpt import GPT
 from shared.model.loading import LoadedModel, load_model
 from shared.model.progress import terminal_progress
 from training.allocator import keep_freed_memory
-from training.checkpoints import newest, read_tensors
+from training.checkpoints import newest, read_state, read_tensors
+from training.device_rate import quickest_dtype
 from training.distributed import World, summed_gradients
 from training.errors import Diverged, TrainingError
 from training.guard import ended
@@ -31,6 +32,8 @@ from training.optimiser import make_optimiser, scheduled_rate
 from training.progress import CsvLog, Display, Log
 
 Batch = TypeVar("Batch")
+Asked = TypeVar("Asked", bound="LoopArguments")
+Taught = TypeVar("Taught", bound="RunArguments")
 
 
 class LoopArguments(Section):
@@ -113,17 +116,31 @@ def result_path(arguments: LoopArguments) -> Path:
     return Path(arguments.out).expanduser() / f"{arguments.name}.safetensors"
 
 
-def prepare(arguments: LoopArguments, world: World) -> bool:
-    """Set threads and allocator; whether the device is to compute in bfloat16."""
+def prepare(arguments: Asked, world: World) -> tuple[Asked, bool]:
+    """Set threads and allocator; whether the device is to compute in bfloat16, as `dtype` says from here on.
+
+    It is the same on all ranks, and a resumed run keeps its own. Raises TrainingError.
+    """
     set_threads(arguments.threads or None)
     keep_freed_memory()
+    if arguments.dtype == "auto":
+        checkpoint = newest(Path(arguments.out).expanduser()) if arguments.resume else None
+        if checkpoint is not None:
+            dtype = read_state(checkpoint).get("run", {}).get("dtype", "auto")
+        else:
+            in_half = world.leads and quickest_dtype(torch.device(world.device)) == "bfloat16"
+            dtype = "bfloat16" if world.total(in_half) else "float32"
+        arguments = arguments.model_copy(update={"dtype": dtype})
     # float16 would need its loss scaled: where there is no bfloat16, all is float32.
-    return pick_dtype(torch.device(world.device), arguments.dtype) == torch.bfloat16
+    return arguments, pick_dtype(torch.device(world.device), arguments.dtype) == torch.bfloat16
 
 
-def load(arguments: RunArguments, world: World, full: bool = False) -> tuple[LoadedModel, bool]:
-    """The model, and whether it is computed in bfloat16 with float32 weights (`full` fine-tuning)."""
-    in_bfloat16 = prepare(arguments, world)
+def load(arguments: Taught, world: World, full: bool = False) -> tuple[Taught, LoadedModel, bool]:
+    """The arguments as `prepare` leaves them, the model, and whether float32 weights compute in bfloat16.
+
+    They are with `full` fine-tuning.
+    """
+    arguments, in_bfloat16 = prepare(arguments, world)
     with terminal_progress() as progress:
         loaded = load_model(
             arguments.model,
@@ -131,7 +148,7 @@ def load(arguments: RunArguments, world: World, full: bool = False) -> tuple[Loa
             dtype="bfloat16" if in_bfloat16 and not full else "float32",
             progress=progress if world.leads else None,
         )
-    return loaded, full and in_bfloat16
+    return arguments, loaded, full and in_bfloat16
 
 
 def ready_to_learn(model: GPT, checkpointing: bool) -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from shared.model.config import GPTConfig
 from shared.model.gpt import GPT
 from training.checkpoints import Rule
-from training.device_rate import card_peak, flops_per_token, measured_flops
+from training.device_rate import card_peak, flops_per_token, measured_flops, quickest_dtype
 from training.forward import DocumentStep, NextToken
 from training.loop import RECENT, trouble
 from training.loss import summed_cross_entropy
@@ -118,6 +118,25 @@ def test_a_tokens_cost_is_six_a_weight_and_attention() -> None:
     assert flops_per_token(config, 1024) == 6 * weights + 12 * 12 * 768 * 1024
     ticks = iter(range(100))
     assert measured_flops(torch.device("cpu"), torch.float32, lambda: float(next(ticks))) == 4 * 1024**3
+
+
+@pytest.mark.parametrize(
+    ("rates", "picked", "quickest"),
+    [
+        ({"bfloat16": 190.0, "float32": 350.0}, torch.bfloat16, "float32"),
+        ({"bfloat16": 700.0, "float32": 350.0}, torch.bfloat16, "bfloat16"),
+        ({}, torch.float32, "float32"),  # nothing is tried where there are no instructions for it
+    ],
+)
+def test_a_cpu_computes_in_what_it_multiplies_faster(
+    rates: dict[str, float], picked: torch.dtype, quickest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(device: torch.device, dtype: torch.dtype) -> float:
+        return rates[str(dtype).removeprefix("torch.")]
+
+    monkeypatch.setattr("training.device_rate.pick_dtype", lambda device: picked)
+    monkeypatch.setattr("training.device_rate.measured_flops", measured)
+    assert quickest_dtype(torch.device("cpu")) == quickest
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,19 @@ def test_it_learns_to_write(learned: Path) -> None:
     assert bits < float(judged[-1]["bits_per_byte"]) < 1.05 * bits
 
 
+def test_a_run_keeps_the_numbers_that_it_began_with(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def computed(quickest: str, *more: str) -> str:
+        monkeypatch.setattr("training.running.quickest_dtype", lambda device: quickest)
+        assert run(*command(data, tmp_path / "run", "--dtype", "auto", *more)) == 0
+        return re.search(r"computed in (\w+)", "".join(capsys.readouterr()))[1]  # type: ignore[index]
+
+    assert computed("bfloat16", "--steps", "4") == "bfloat16"
+    assert read_state(newest(tmp_path / "run"))["run"]["dtype"] == "bfloat16"  # type: ignore[arg-type]
+    assert computed("float32", "--steps", "4", "--resume") == "bfloat16"
+
+
 def test_what_was_trained_is_a_model_like_any_other(learned: Path) -> None:
     loaded = load_model(str(learned / "tiny.safetensors"), device="cpu", dtype="float32")
     assert (loaded.model.config.block_size, loaded.model.config.vocab_size) == (64, 384)
