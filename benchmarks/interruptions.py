@@ -89,7 +89,7 @@ def _interrupt_once(show: Show, folder: Path, line: str, after_s: float, result:
     if finished.reason != "stopped":
         return  # her last word came first
     later = [m.topic for m in _during(show, AFTERWARDS_S) if m.topic in STALE and m.payload.turn == turn]
-    pcm, sound = _recording(folder), sounds.of[turn]
+    pcm, sound = _recording(folder, turn), sounds.of[turn]
     result.silent_ms.append(max(0.0, (silent_ns(pcm, sound) - asked_ns) / 1e6))
     result.stale_frames += frames_behind_fade(pcm, sound, finished.duration_s)
     for topic in later:
@@ -119,11 +119,11 @@ def _in_order(sound: Sound) -> list[Timeline]:
     return [plan for _, plan in sorted(sound.plans.items()) if plan.duration_s]
 
 
-def _recording(folder: Path) -> Pcm:
+def _recording(folder: Path, turn: str) -> Pcm:
     """The turn's: it is written when its fade has left, shortly after the voice's word."""
     deadline = time.monotonic() + RECORDED_S
     while time.monotonic() < deadline:
-        for pcm in taken_recordings(folder):
+        for pcm in taken_recordings(folder, turn):
             return pcm
         time.sleep(0.01)
     raise TimeoutError("an interrupted turn was not recorded")

@@ -32,6 +32,7 @@ class Turns:
         self._folder = folder
         self._planned: list[Planned] = []
         self._sounded = 0
+        self._turn = ""
         self.beyond_ms: list[float] = []
         """One a pause behind which the next chunk was there in time."""
         self.late = 0
@@ -41,6 +42,7 @@ class Turns:
         """Every message of the show, in order."""
         event = message.payload
         if isinstance(event, Timeline):
+            self._turn = event.turn
             in_time = self._sounded < len(self._planned) or not self._planned
             self._planned.append(Planned(*planned_frames(event), in_time))
         elif isinstance(event, Progress) and self._sounded < len(self._planned):
@@ -49,7 +51,7 @@ class Turns:
 
     def end(self) -> None:
         """The turn is over: measure its recording, if it left one, and forget both."""
-        for pcm in taken_recordings(self._folder):
+        for pcm in taken_recordings(self._folder, self._turn):
             audible = [chunk for chunk in self._planned if chunk.frames]
             for chunk, beyond_ms in zip(audible[1:], beyond_plan_ms(pcm, audible), strict=True):
                 if chunk.in_time:

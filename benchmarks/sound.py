@@ -57,9 +57,12 @@ def planned_frames(plan: Timeline) -> tuple[int, int]:
     return round(plan.duration_s * SAMPLE_RATE_HZ), round(pause_s * SAMPLE_RATE_HZ)
 
 
-def taken_recordings(folder: Path) -> Iterator[Pcm]:
-    """The WAV files in `folder`, which are deleted."""
-    for path in sorted(folder.glob("*.wav")):
+def taken_recordings(folder: Path, turn: str = "") -> Iterator[Pcm]:
+    """The WAV files in `folder`, of `turn` alone where it is given, which are deleted.
+
+    They are written a moment after their turn: without its name the one before may be taken for it.
+    """
+    for path in sorted(folder.glob(f"*{turn}.wav")):
         with wave.open(str(path)) as file:
             pcm = np.frombuffer(file.readframes(file.getnframes()), np.dtype("<i2"))
         path.unlink()

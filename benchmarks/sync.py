@@ -69,7 +69,7 @@ def heard(show: Show, folder: Path, is_it: Callable[[TurnState], bool]) -> list[
 
     turn = show.until(is_done, 60).payload.turn
     sound = sounds.of[turn]
-    return [Spoken(turn, sound, pcm) for pcm in taken_recordings(folder) if sound.starts_ns()]
+    return [Spoken(turn, sound, pcm) for pcm in taken_recordings(folder, turn) if sound.starts_ns()]
 
 
 class _Compared:
