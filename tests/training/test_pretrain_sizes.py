@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
-from pretrain_helpers import command, make_data, rows
+from pretrain_helpers import command, make_data, rows, run
 
 from shared.model.config import GPTConfig
 from training import pretrain as program
@@ -18,14 +17,6 @@ from training.errors import TrainingError
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_data(tmp_path_factory.mktemp("data") / "sentences")
-
-
-def run(*arguments: str) -> int:
-    threads = torch.get_num_threads()
-    try:
-        return program.main(arguments)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def test_the_same_held_out_rows_are_judged_with_any_batch(tmp_path: Path, data: Path) -> None:
