@@ -79,7 +79,7 @@ def test_a_panic_outlives_the_director(show: Show) -> None:
     show.until(lambda: replies and show.cleared and show.muted == [True])
     show.end()
     show.begin_again()
-    assert show.muted == [True, True]
+    show.until(lambda: show.muted == [True, True])
     show.input.publish("chat.message", chat())
     show.until(lambda: "done" in show.phases())
     assert (show.states[-1].end, show.generated) == ("refused", [])
