@@ -206,8 +206,9 @@ class Show:
             return
         detail = process.detail.removeprefix(f"{process.name}: ")
         self._say(f"{process.name} failed: {detail} (log: {_shown(self._log_of(process.name))})")
-        if process.name in (*ESSENTIAL, SCREEN) and not (self._begun and self._attended):
-            self.end(2 if process.exit_code == BAD_CONFIG_EXIT else 1)
+        told_wrong = process.exit_code == BAD_CONFIG_EXIT  # not the show that was asked for
+        if (told_wrong or process.name in (*ESSENTIAL, SCREEN)) and not (self._begun and self._attended):
+            self.end(2 if told_wrong else 1)
 
     def _begin_when_settled(self) -> None:
         """Once everybody else has said how it is, the screen may take the terminal."""

@@ -22,13 +22,15 @@ def _voice(settings: TtsSettings) -> Finding:
     arrived = threading.Event()
     engine = Engine(settings.voice, partial(start_child, settings, arrived.set))
     began = heard = time.monotonic()
-    while not engine.ready and time.monotonic() - heard < LOAD_S:
+    while not engine.ready and not engine.refused and time.monotonic() - heard < LOAD_S:
         engine.poll(time.monotonic())
         heard = time.monotonic() if engine.loading else heard
         arrived.wait(0.1)
         arrived.clear()
     loaded, used, complaint = engine.ready, engine.voice, engine.complaint
     engine.close()
+    if engine.refused:
+        return Finding("voice", False, engine.refused, "correct tts.speaker")
     if not loaded:
         return Finding("voice", False, f"the {used} voice did not load", "reinstall with `make setup`")
     if complaint:

@@ -84,6 +84,8 @@ class Engine:
         """The voice in use; a plainer one than was asked for when that could not be loaded."""
         self.complaint = ""
         """Why it is a plainer one."""
+        self.refused = ""
+        """What is wrong with the settings: then no voice is taken instead, and no child started."""
         self.ready = False
         self.loading = ""
         """What the child fetches, and how far it is."""
@@ -117,6 +119,10 @@ class Engine:
                 self.ready, self._load_failures, self.loading = True, 0, ""
             elif "loading" in message:
                 self.loading, self._heard_at = str(message["loading"]), now
+            elif "refused" in message:
+                self.refused = str(message["refused"]).rstrip(".")
+                self.close()
+                break
             elif "unavailable" in message:
                 self._load_failures = LOAD_ATTEMPTS
                 done += self._died(now, str(message["unavailable"]).rstrip("."))
@@ -128,7 +134,7 @@ class Engine:
             done += self._died(now, f"the voice engine was not ready after {LOAD_S:.0f} s")
         if self._pending and self._pending.deadline is not None and now >= self._pending.deadline:
             done += self._died(now, "the voice engine hung")
-        if self._child is None and now >= self._retry_at:
+        if self._child is None and not self.refused and now >= self._retry_at:
             self._child, self._spawned_at, self._heard_at = self._spawn(self.voice), now, now
         if self._child and self.ready and self._pending and self._pending.deadline is None:
             self._pending.attempts += 1
@@ -136,6 +142,9 @@ class Engine:
             limit_s = (DEADLINE_S + DEADLINE_PER_CHAR_S * len(job.text)) * SLOWNESS.get(self.voice, 1.0)
             self._pending.deadline = now + limit_s
             self._child.send(self._order(job))
+        if self._pending and self.refused:
+            done.append(Failed(self._pending.job.number, f"{self.refused[0].upper()}{self.refused[1:]}."))
+            self._pending = None
         return done
 
     def _order(self, job: Job) -> dict[str, Any]:

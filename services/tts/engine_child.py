@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from services.tts.pipe import read_message, write_message
 from services.tts.rendering import Part, assemble
-from services.tts.voices import Voice, VoiceError, load_voice
+from services.tts.voices import SpeakerError, Voice, VoiceError, load_voice
 from services.tts.voices.silent import SilentVoice
 
 REPORT_S = 1.0
@@ -36,6 +36,9 @@ def main() -> None:
     threading.Thread(target=jobs.read, args=(source,), daemon=True).start()
     try:
         voice = load_voice(sys.argv[1], "".join(sys.argv[2:]), Report(sink))
+    except SpeakerError as error:
+        write_message(sink, {"refused": str(error)})
+        return
     except VoiceError as error:
         write_message(sink, {"unavailable": str(error)})
         return

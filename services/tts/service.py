@@ -83,6 +83,8 @@ class TtsService(Service):
                 else:
                     self.on_lost(item)
             self.engine.poll(self.clock())
+            if self.engine.refused:
+                raise StartError(f"The {tts.voice} voice: {self.engine.refused}.")
             if self.engine.loading and self.engine.loading != self.detail:
                 self.detail = self.engine.loading
                 self.beat()

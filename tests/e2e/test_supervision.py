@@ -132,13 +132,18 @@ def test_a_deaf_service_does_not_hold_up_the_end(start):
     assert show.survivors() == []
 
 
-def test_a_service_that_cannot_start_ends_the_show_with_its_sentence_and_log(start):
-    show = start(*SMALL, "--set", "director.persona=/nowhere/nobody.toml")
+@pytest.mark.parametrize(
+    ("service", "setting"), [("director", "persona=/nowhere/nobody.toml"), ("tts", "speaker=nobody")]
+)
+def test_a_service_that_cannot_do_what_is_set_ends_the_show_with_its_sentence_and_log(
+    start, service, setting
+):
+    show = start("--headless", "--only", f"input,{service}", "--set", f"{service}.{setting}")
     assert show.wait(20) == 2
     (line,) = [line for line in show.chatter.splitlines() if "failed" in line]
-    assert line.startswith("director failed: ")
+    assert line.startswith(f"{service} failed: ")
     assert "nobody" in line
-    assert "director.log)" in line
+    assert f"{service}.log)" in line
     assert show.survivors() == []
 
 

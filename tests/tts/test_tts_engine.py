@@ -221,6 +221,17 @@ def test_a_voice_that_cannot_load_gives_way_to_a_plainer_one() -> None:
     assert nursery.engine.ready
 
 
+def test_a_wrong_setting_is_told_and_no_other_voice_taken() -> None:
+    nursery = Nursery()
+    nursery.poll()
+    nursery.child.arrived.append({"refused": "there is no speaker 'nobody'"})
+    nursery.poll()
+    assert nursery.engine.refused == "there is no speaker 'nobody'"
+    nursery.engine.submit(JOB)
+    assert nursery.poll(BACKOFF_MAX_S) == [Failed(7, "There is no speaker 'nobody'.")]
+    assert [child.voice for child in nursery.children] == ["neural"]
+
+
 def test_a_child_that_never_gets_ready_is_replaced() -> None:
     nursery = Nursery()
     nursery.poll()

@@ -271,3 +271,16 @@ def test_a_recording_folder_that_cannot_be_made_is_one_sentence(
         StartError, match=r"The folder .*out for recordings cannot be made: Not a directory\."
     ):
         service.start()
+
+
+def test_a_misspelt_speaker_ends_the_start_with_one_sentence(broker: BusSettings, open_bus: OpenBus) -> None:
+    """Nobody who wrote `emmma` wants another voice instead."""
+    tts = TtsSettings(speaker="emmma", device="null")
+    service = TtsService(Settings(bus=broker, tts=tts), open_bus("tts", register=True), time.monotonic)
+    with pytest.raises(
+        StartError, match=r"^The neural voice: there is no speaker 'emmma': set .* heart, emma,"
+    ):
+        service.start()
+    service.stop()
+    voice, _ = findings(tts)
+    assert (voice.ok, voice.fix) == (False, "correct tts.speaker")

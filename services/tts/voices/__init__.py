@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from services.tts.rendering import Part
@@ -16,6 +16,13 @@ SLOWNESS = {"kokoro": 20.0}
 
 class VoiceError(Exception):
     """One sentence: why this voice cannot speak on this machine."""
+
+
+class SpeakerError(VoiceError):
+    """One sentence: tts.speaker names nobody this voice has, and whom it has."""
+
+    def __init__(self, speaker: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no speaker {speaker!r}: set tts.speaker to one of {', '.join(known)}")
 
 
 class Voice(Protocol):

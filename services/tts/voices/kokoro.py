@@ -12,7 +12,7 @@ import numpy as np
 
 from services.tts.bending import factor, repitched
 from services.tts.rendering import Part
-from services.tts.voices import VoiceError
+from services.tts.voices import SpeakerError, VoiceError
 from services.tts.voices.japanese import LATIN, as_said, is_japanese, japanese
 from services.tts.voices.phonemes import Phonemes, Token, english, stretches, timed_part, with_output
 from shared.model.progress import Progress
@@ -54,8 +54,7 @@ class KokoroVoice:
 
         files = kokoro_files()
         if speaker not in files.speakers:
-            known = ", ".join(files.speakers)
-            raise VoiceError(f"there is no speaker {speaker!r}: set tts.speaker to one of {known}")
+            raise SpeakerError(speaker, files.speakers)
         self._frontend: Any = None
         if importlib.util.find_spec("pyopenjtalk"):
             import pyopenjtalk

@@ -12,7 +12,7 @@ import numpy as np
 from services.tts.audio import SAMPLE_RATE_HZ
 from services.tts.bending import factor
 from services.tts.rendering import Part
-from services.tts.voices import VoiceError
+from services.tts.voices import SpeakerError, VoiceError
 from services.tts.voices.phonemes import Phonemes, english, stretches, timed_part, with_output
 from shared.model.progress import Progress
 
@@ -42,8 +42,7 @@ class NeuralVoice:
             raise VoiceError(f"hibari-tts {hibari.__version__} speaks at another rate than 0.2.1")
         speaker = speaker or DEFAULT
         if speaker not in VOICES:
-            known = ", ".join(VOICES)
-            raise VoiceError(f"there is no speaker {speaker!r}: set tts.speaker to one of {known}")
+            raise SpeakerError(speaker, VOICES)
         model = with_output(_file(speaker, VOICES[speaker], report).read_bytes(), DURATIONS)
         self._hibari = hibari.Hibari(speaker, model=model, threads=1)  # the name: British words or American
         self._hibari.g2p("Akane warms up.")  # loads the dictionaries
