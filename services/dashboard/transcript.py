@@ -21,6 +21,8 @@ class Transcript:
     turn: str = ""
     written: str = ""
     open: bool = False
+    held: str = ""
+    """Lines that were refused while she answered: printed below her answer."""
 
 
 def advance(transcript: Transcript, item: Message | SourceLost) -> tuple[Transcript, str]:
@@ -28,15 +30,15 @@ def advance(transcript: Transcript, item: Message | SourceLost) -> tuple[Transcr
     if isinstance(item, SourceLost):
         if item.source != "director" or item.session != transcript.session:
             return transcript, ""
-        return replace(transcript, open=False), _cut_off(transcript)
+        return replace(transcript, open=False, held=""), _cut_off(transcript)
     event = item.payload
     if not isinstance(event, TurnState) or event.epoch < transcript.epoch:
         return transcript, ""
     if event.end == "retracted" and event.turn != transcript.turn:
-        return (
-            transcript,
-            "",
-        )  # printed long ago, or not known here: there is nothing to say of it
+        return transcript, ""  # printed long ago, or not known here: there is nothing to say of it
+    if event.turn != transcript.turn and event.phase == "done" and transcript.open:
+        _, line = advance(Transcript(), item)
+        return replace(transcript, held=transcript.held + line), ""
     out = ""
     if event.turn != transcript.turn or event.phase == "idle":
         out = _cut_off(transcript)
@@ -54,8 +56,8 @@ def advance(transcript: Transcript, item: Message | SourceLost) -> tuple[Transcr
         out += more
         transcript = replace(transcript, written=text)
     if event.phase == "done":
-        out += _ending(event, bool(transcript.written))
-        transcript = replace(transcript, open=False)
+        out += _ending(event, bool(transcript.written)) + transcript.held
+        transcript = replace(transcript, open=False, held="")
     return transcript, out
 
 
@@ -85,4 +87,5 @@ def _ending(event: TurnState, written: bool) -> str:
 def _cut_off(transcript: Transcript) -> str:
     if not transcript.open:
         return ""
-    return f" ({ENDS['lost']})\n" if transcript.written else f"Akane: ({ENDS['lost']})\n"
+    begun = "" if transcript.written else "Akane:"
+    return f"{begun} ({ENDS['lost']})\n{transcript.held}"

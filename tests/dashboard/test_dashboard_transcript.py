@@ -64,6 +64,17 @@ def test_a_blocked_line_is_marked() -> None:
     assert printed(blocked) == "Mika: [blocked: lewd] hi\nAkane: (not answered)\n"
 
 
+def test_a_line_that_is_refused_while_she_answers_stands_below_her_answer() -> None:
+    speaking = turn("t1", 1, "speaking", **ABOUT, text="Well.")
+    refused = turn("t2", 1, "done", **{**ABOUT, "author": "Bo", "prompt": "x"}, end="refused", rule="lewd")
+    done = turn("t1", 1, "done", **ABOUT, text="Well. Hello!", end="stop")
+    below = "Bo: [blocked: lewd] x\nAkane: (not answered)\n"
+    assert printed(speaking, refused, speaking) == "Mika: hi\nAkane: Well."
+    assert printed(speaking, refused, speaking, done) == f"Mika: hi\nAkane: Well. Hello!\n{below}"
+    lost = SourceLost("director", SESSIONS["director"])
+    assert printed(speaking, refused, lost) == f"Mika: hi\nAkane: Well. (cut off)\n{below}"
+
+
 def test_a_lost_director_closes_the_open_line_once() -> None:
     speaking = turn("t1", 1, "speaking", **ABOUT, text="Well,")
     lost = SourceLost("director", SESSIONS["director"])
