@@ -20,7 +20,6 @@ from shared.model.tokenizer import Tokenizer
 from training import tokenise
 from training.device_rate import quickest_dtype
 from training.pretrain import AHEAD
-from training.shards.documents import pieces_of
 from training.shards.loader import TokenLoader, prefetch
 from training.shards.ranks import end_of_text, find_tokenizer
 from training.shards.sources import CHITCHAT, find_source
@@ -80,7 +79,7 @@ def _tokenising(scratch: Path, chosen: str, tokenizer: Tokenizer) -> Figure:
     """All that a process does with a piece: read it, hash its documents, encode them. The best of some."""
     source = find_source(CHITCHAT, scratch, plain_progress(lambda line: None))
     rules = Rules(field="text", eot=end_of_text(tokenizer), dtype="uint16", validation=0.005)
-    pieces = list(pieces_of(source.fetch(source.files[0]), source.files[0].format, "text"))
+    pieces = list(source.pieces(source.files[0], "text", 0))
     tokenise_piece(pieces[0], rules, tokenizer)
     best = 0.0
     for piece in pieces[1 : 1 + PIECES]:

@@ -13,6 +13,7 @@ import json
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +32,7 @@ from training.errors import TrainingError
 from training.guard import ended
 from training.progress import Display, display
 from training.shards import manifest, state
-from training.shards.documents import Piece, pieces_of
+from training.shards.documents import Piece
 from training.shards.manifest import SPLITS, TOKENIZER_FILE, Manifest, Shard
 from training.shards.ranks import end_of_text, find_tokenizer
 from training.shards.sources import NAMES, Source, find_source
@@ -40,6 +41,8 @@ from training.shards.writing import ShardWriter
 
 COMMIT_EVERY_S = 1.0
 """That much work is done again after a crash."""
+AHEAD = 16
+"""Pieces that are fetched before somebody asks for them."""
 SHOWN_BAD = 10
 _GOES_ON = "the same command goes on where it was"
 
@@ -117,7 +120,7 @@ def _make(arguments: Arguments, folder: Path) -> Manifest:
             if done.source_bytes:
                 screen.say(f"going on behind {sum(done.documents.values()):,} documents")
             work = tokenise_all(
-                _pieces(source, (done.file, done.piece), rules.field, screen),
+                _pieces(source, (done.file, done.piece), rules.field),
                 rules,
                 tokenizer,
                 described,
@@ -151,18 +154,21 @@ def _make(arguments: Arguments, folder: Path) -> Manifest:
     return result
 
 
-def _pieces(source: Source, first: Place, field: str, screen: Display) -> Iterator[tuple[Place, Piece]]:
-    """Pieces from `first` on; while a file is read the next one is fetched."""
-    files = source.files[first[0] :]
+def _pieces(source: Source, first: Place, field: str) -> Iterator[tuple[Place, Piece]]:
+    """Pieces from `first` on; while some are tokenised a thread fetches the next."""
     with ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetching:
-        coming = fetching.submit(source.fetch, files[0]) if files else None
-        for i, file in enumerate(files):
-            assert coming is not None
-            path = coming.result()
-            coming = fetching.submit(source.fetch, files[i + 1]) if i + 1 < len(files) else None
-            for number, piece in enumerate(pieces_of(path, file.format, field)):
-                if i or number >= first[1]:
-                    yield (first[0] + i, number), piece
+        coming = _places(source, first, field)
+        waiting = deque(fetching.submit(next, coming, None) for _ in range(AHEAD))
+        while (placed := waiting.popleft().result()) is not None:
+            waiting.append(fetching.submit(next, coming, None))
+            yield placed
+
+
+def _places(source: Source, first: Place, field: str) -> Iterator[tuple[Place, Piece]]:
+    for i, file in enumerate(source.files[first[0] :], first[0]):
+        begins = first[1] if i == first[0] else 0
+        for number, piece in enumerate(source.pieces(file, field, begins), begins):
+            yield (i, number), piece
 
 
 def _write_all(

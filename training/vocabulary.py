@@ -20,7 +20,7 @@ from shared.model.tokenizer import spelled_bytes
 from training.arguments import parse
 from training.errors import TrainingError
 from training.guard import ended
-from training.shards.documents import Bad, pieces_of, read_documents
+from training.shards.documents import Bad, read_documents
 from training.shards.ranks import SUFFIX, read_ranks, write_ranks
 from training.shards.sources import NAMES, Source, find_source
 from training.shards.tokenising import encode
@@ -59,7 +59,10 @@ def run(arguments: Arguments) -> int:
     with tempfile.TemporaryDirectory(prefix="akane-vocabulary-") as scratch, terminal_progress() as progress:
         source = find_source(arguments.source, Path(scratch), progress)
         sample: list[str] = []
-        library = train(_kept(_texts(source, arguments), sample), arguments.size - 1)
+        try:
+            library = train(_kept(_texts(source, arguments), sample), arguments.size - 1)
+        finally:
+            source.stopping.set()
     if not sample:
         raise TrainingError(f"There is no text in {source.name}: nothing was written.")
     ranks = ranks_of(library)
@@ -118,8 +121,7 @@ def _texts(source: Source, arguments: Arguments) -> Iterator[str]:
     """Texts in order until there is enough. Raises TrainingError for what cannot be read."""
     room = arguments.limit_mb * 1_000_000
     for file in source.files:
-        path = source.fetch(file)
-        for piece in pieces_of(path, file.format, arguments.field):
+        for piece in source.pieces(file, arguments.field, 0):
             for text in read_documents(piece, arguments.field):
                 if isinstance(text, Bad):
                     raise TrainingError(f"{text.reason}: mend it or take it away.")

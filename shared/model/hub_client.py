@@ -34,10 +34,15 @@ MAX_PAGES = 100
 """Of a list of files; the hub puts 1,000 on each."""
 TRANSFER_BYTES = 1 << 16
 """Written at once; a piece that is cut in the middle is lost, so that it must be small."""
+_OTHER_PART = "the server sent another part of the file than was asked for"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 Answer = TypeVar("Answer")
+
+
+class NoRanges(Exception):
+    """This hub sends whole files only, or does not say of which content a part is."""
 
 
 class _Passing(Exception):
@@ -119,8 +124,7 @@ class HubClient:
         how many of the file's bytes that is through. Raises ModelError, and OSError when the disk refuses.
         """
         part = target.with_name(target.name + ".part")
-        path = quote(file.path)
-        url = f"{self.endpoint}/{name.page}/resolve/{quote(commit, safe='')}/{path}"
+        url = self._url(name, commit, file)
         target.parent.mkdir(parents=True, exist_ok=True)
         if part_size(target) > file.size_bytes:
             part.unlink()
@@ -134,6 +138,36 @@ class HubClient:
         os.replace(part, target)
         return sha256
 
+    def span(self, name: HubName, commit: str, file: HubFile, start: int, stop: int) -> bytes:
+        """The bytes `start` up to `stop` of a file in large-file storage.
+
+        The hub's first answer names the content that the second is a part of: another sha256 than the listed
+        one is refused. Raises ModelError, and NoRanges when the file can be had as a whole only.
+        """
+        url = self._url(name, commit, file)
+        body = bytearray()
+
+        def transfer() -> None:
+            first = start + len(body)
+            with self._answer(url, name, {"Range": f"bytes={first}-{stop - 1}"}) as response:
+                linked = (response.history or [response])[0].headers.get("X-Linked-Etag", "")
+                if response.status_code != 206 or not linked:
+                    raise NoRanges
+                if linked.strip('"') != file.sha256:
+                    raise ModelError(f"{file.path} of {name.repository} has changed just now: start again.")
+                if _starts(response) != first:
+                    raise _Passing(_OTHER_PART)
+                for chunk in response.iter_content(TRANSFER_BYTES):
+                    body.extend(chunk[: stop - start - len(body)])
+            if len(body) < stop - start:
+                raise _Passing("the connection was cut")
+
+        self._patiently(name, transfer, lambda: len(body))
+        return bytes(body)
+
+    def _url(self, name: HubName, commit: str, file: HubFile) -> str:
+        return f"{self.endpoint}/{name.page}/resolve/{quote(commit, safe='')}/{quote(file.path)}"
+
     @property
     def _host(self) -> str:
         return urlsplit(self.endpoint).netloc.rpartition("@")[2]
@@ -144,12 +178,11 @@ class HubClient:
         have = part.stat().st_size if part.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
         with self._answer(url, name, headers) as response:
-            starts = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-            if have and (response.status_code != 206 or starts is None or int(starts[1]) != have):
+            if have and (response.status_code != 206 or _starts(response) != have):
                 have = 0  # the server sends all of it, or another part than was asked for
                 if response.status_code == 206:
                     part.unlink()
-                    raise _Passing("the server sent another part of the file than was asked for")
+                    raise _Passing(_OTHER_PART)
             with part.open("ab" if have else "wb") as output:
                 report("downloading", have)
                 for chunk in response.iter_content(TRANSFER_BYTES):
@@ -223,6 +256,12 @@ def part_size(target: Path) -> int:
     """Bytes of `target` that an unfinished download left."""
     part = target.with_name(target.name + ".part")
     return part.stat().st_size if part.exists() else 0
+
+
+def _starts(response: requests.Response) -> int | None:
+    """The first byte of a partial answer."""
+    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
 
 
 def _checked(name: HubName, file: HubFile, part: Path, report: Callable[[str, int], None]) -> str:

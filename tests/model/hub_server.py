@@ -134,17 +134,18 @@ class Handler(BaseHTTPRequestHandler):
     def send_file(self, repository: str, name: str) -> None:
         hub = self.hub
         data = hub.altered.get(name, hub.repositories[repository][name])
-        first = 0
-        asked = self.headers.get("Range")
-        if asked and hub.ranges:
-            first = int(asked.removeprefix("bytes=").rstrip("-"))
-        self.send_response(206 if first else 200)
-        if first:
-            self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - first))
+        first, last = 0, len(data) - 1
+        asked = self.headers.get("Range") if hub.ranges else None
+        if asked:
+            begins, _, ends = asked.removeprefix("bytes=").partition("-")
+            first, last = int(begins), min(last, int(ends or last))
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+        self.send_header("Content-Length", str(last + 1 - first))
         self.end_headers()
         cut = hub.cut_after.pop(0) if hub.cut_after and len(data) >= LARGE else None
-        self.wfile.write(data[first:] if cut is None else data[first : first + cut])
+        self.wfile.write(data[first : last + 1 if cut is None else min(first + cut, last + 1)])
         if cut is not None:
             self.close_connection = True
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from hub_server import Hub, serving
 from shared.model import hub_client
 from shared.model.errors import ModelError
 from shared.model.hub_client import HubClient
+from shared.model.hub_listing import HubFile
 from shared.model.hub_name import HubName
 from training import tokenise
-from training.shards import sources
+from training.shards import sources, streaming
 from training.shards.manifest import read_manifest
 from training.shards.ranks import write_ranks
 
@@ -85,25 +87,86 @@ def test_a_cut_connection_is_gone_on_with(hub: Hub, tmp_path: Path) -> None:
     hub.cut_after = [2000, 100]
     assert run(tmp_path, f"hub:{REPOSITORY}/{FOLDER}") == 0
     assert documents(tmp_path / "out") == ALL
-    assert len(hub.asked("/store/")) == len(TEXTS) + 2
+    assert len(hub.asked("/store/")) == 2 * len(TEXTS) + 2, "a footer and a span of each"
 
 
+@pytest.mark.parametrize(
+    ("ranges", "wrong"),
+    [
+        (True, "003.parquet is not parquet"),
+        (False, "003.parquet is not what the hub announces"),  # whole files are known by their hash
+    ],
+)
 def test_what_was_read_is_not_fetched_again(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hub: Hub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ranges: bool,
+    wrong: str,
 ) -> None:
     monkeypatch.setattr(tokenise, "COMMIT_EVERY_S", 0.0)
-    # As many wrong bytes: found by the hash.
+    hub.ranges = ranges
     name = f"{FOLDER}/003.parquet"
     right = hub.repositories[REPOSITORY][name]
     hub.altered[name] = right[:500] + bytes(len(right) - 500)
     assert run(tmp_path, "fineweb") == 2
-    assert "003.parquet is not what the hub announces" in capsys.readouterr().err
+    assert wrong in capsys.readouterr().err
     hub.altered.clear()
     before = len(hub.asked("/store/"))
     assert run(tmp_path, "fineweb") == 0
     assert documents(tmp_path / "out") == ALL
     again = [path for path, _ in hub.seen if "/store/" in path][before:]
     assert not any("000.parquet" in path or "001.parquet" in path for path in again)
+
+
+def test_of_a_large_file_only_the_text_that_is_wanted_comes(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "TAIL_BYTES", 64)
+    monkeypatch.setattr(streaming, "SPAN_BYTES", 1000)
+    monkeypatch.setattr(streaming, "GAP_BYTES", 0)
+    monkeypatch.setattr(tokenise, "AHEAD", 1)
+    whole = sum(map(len, hub.repositories[REPOSITORY].values()))
+    assert run(tmp_path, "fineweb", "--limit", "3000") == 0
+    asked = [[int(at) for at in headers["range"][6:].split("-")] for headers in hub.asked("/store/")]
+    assert sum(last + 1 - first for first, last in asked) < whole / 5
+    assert documents(tmp_path / "out") == sorted(TEXTS[0][: len(documents(tmp_path / "out"))])
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hub_client.HubClient, "files_in", _then_changed(hub, f"{FOLDER}/002.parquet"))
+    assert run(tmp_path, "fineweb") == 2
+    assert "002.parquet of org/web has changed just now: start again." in capsys.readouterr().err
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def _then_changed(hub: Hub, path: str) -> Callable[..., list[HubFile]]:
+    real = hub_client.HubClient.files_in
+
+    def files_in(self: HubClient, name: HubName) -> list[HubFile]:
+        files = real(self, name)
+        hub.repositories[REPOSITORY][path] = parquet(TEXTS[0])
+        return files
+
+    return files_in
+
+
+def test_a_hub_without_ranges_gives_whole_files(hub: Hub, tmp_path: Path) -> None:
+    hub.ranges = False
+    assert run(tmp_path, "fineweb") == 0
+    assert documents(tmp_path / "out") == ALL
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".bin", ".json"}
+    assert len([1 for path, _ in hub.seen if "/store/" in path]) == len(TEXTS) + 1, "asked once"
+
+
+def test_lines_of_json_come_as_whole_files(hub: Hub, tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS[0]).encode()
+    hub.repositories["org/lines"] = {"data/a.jsonl": lines, "data/b.jsonl": lines.replace(b"0", b"9")}
+    assert run(tmp_path, "hub:org/lines/data") == 0
+    assert len(documents(tmp_path / "out")) == 2 * len(TEXTS[0])
 
 
 def test_it_stops_fetching_where_enough_was_read(hub: Hub, tmp_path: Path) -> None:

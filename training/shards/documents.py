@@ -188,7 +188,9 @@ def _row_groups(path: Path, field: str, size: int) -> Iterator[Piece]:
             bad = f"{path} has no column {field!r} but {', '.join(columns.names[:8])}"
         elif (kind := columns.field(field).type) not in (arrow.string(), arrow.large_string()):
             bad = f"The column {field!r} of {path} is {kind}, not text"
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk; what Thrift cannot read has no number
+            raise
         bad = f"{path} is not parquet ({' '.join(str(error).split())[:80]})"
     if bad:
         yield Piece(path, "parquet", 0, 0, size, bad)
@@ -200,7 +202,7 @@ def _row_groups(path: Path, field: str, size: int) -> Iterator[Piece]:
 def _rows(piece: Piece, field: str) -> Iterator[str | Bad]:
     arrow = _arrow()
     try:
-        with arrow.parquet.ParquetFile(piece.path) as file:
+        with arrow.parquet.ParquetFile(piece.path, page_checksum_verification=True) as file:
             groups = range(piece.start, piece.stop)
             for batch in file.iter_batches(1024, row_groups=groups, columns=[field], use_threads=False):
                 for row in batch.column(0):
@@ -210,5 +212,5 @@ def _rows(piece: Piece, field: str) -> Iterator[str | Bad]:
                         yield "" if data is None else data.to_pybytes().decode("utf-8")
                     except UnicodeDecodeError:
                         yield Bad(f"A row in row group {piece.start} of {piece.path} is not UTF-8")
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, ValueError, OSError) as error:
         yield Bad(f"Row group {piece.start} of {piece.path} is damaged ({' '.join(str(error).split())[:80]})")

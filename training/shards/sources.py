@@ -6,18 +6,19 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from shared.model.fetch import fetch_member
-from shared.model.hub_listing import HubFile
 from shared.model.hub_name import HubName
 from shared.model.locking import locked
 from shared.model.presets import Wheel, cache_dir
 from shared.model.progress import Progress
 from training.errors import TrainingError
-from training.shards.documents import FORMATS, Format
+from training.shards.documents import FORMATS, Format, Piece, pieces_of
 
 HUB = {
     "fineweb": "HuggingFaceFW/fineweb/sample/10BT",
@@ -46,13 +47,17 @@ class SourceFile:
     stamp: str
 
 
+Pieces = Callable[[SourceFile, str, int], Iterator[Piece]]
+"""Of a file, for a field: its pieces from a number on, each when it can be read."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """Files in a fixed order; `fetch` brings one to the disk, `release` is told when it was read."""
+    """Files in a fixed order; `pieces` brings them to the disk, `release` is told when one was read."""
 
     name: str
     files: Sequence[SourceFile]
-    fetch: Callable[[SourceFile], Path]
+    pieces: Pieces
     release: Callable[[SourceFile], None] = lambda file: None
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when no more is wanted: a download is broken off."""
@@ -101,7 +106,11 @@ def _local(name: str, path: Path) -> Source:
         files.append(SourceFile(relative, format, status.st_size, str(status.st_mtime_ns)))
     if not sum(file.size_bytes for file in files):
         raise TrainingError(f"{path} is empty: there is nothing to learn from.")
-    return Source(name, files, lambda file: base / file.name)
+    return Source(name, files, partial(_pieces_on_disk, base))
+
+
+def _pieces_on_disk(folder: Path, file: SourceFile, field: str, first: int) -> Iterator[Piece]:
+    return islice(pieces_of(folder / file.name, file.format, field), first, None)
 
 
 def _chitchat(progress: Progress) -> Path:
@@ -133,40 +142,20 @@ def _with_folder(first: str, folder: str) -> str:
 
 
 def _hub(name: str, address: str, scratch: Path) -> Source:
-    from shared.model.hub_client import HubClient  # needs the HTTP library
+    from training.shards.hub_files import HubFiles  # needs the HTTP library
 
     match = _HUB.fullmatch(address)
     if match is None or ".." in address:
         raise TrainingError(f"{name!r} names no dataset: write hub:ORG/DATASET/FOLDER, @REVISION may follow.")
-    dataset = HubName(match[1], match[2].strip("/"), match[3] or "main", kind="dataset")
-    client = HubClient()
-    known = {file.path: file for file in client.files_in(dataset) if _format(file) is not None}
-    if not known:
-        raise TrainingError(f"{dataset} has no parquet or JSONL file: name a folder of it that has some.")
-
-    stopping = threading.Event()
-
-    def moved(stage: str, done: int) -> None:
-        if stopping.is_set():
-            raise TrainingError("The download was broken off.")
-
-    def fetch(file: SourceFile) -> Path:
-        target = scratch / file.name
-        # It has this name only once it was checked.
-        if not target.exists():
-            client.download(dataset, dataset.revision, known[file.name], target, moved)
-        return target
-
-    def release(file: SourceFile) -> None:
-        (scratch / file.name).unlink(missing_ok=True)
-
-    files = [
-        SourceFile(path, _format(file) or "parquet", file.size_bytes, file.sha256 or file.blob)
-        for path, file in known.items()
-    ]
-    return Source(name, files, fetch, release, stopping)
-
-
-def _format(file: HubFile) -> Format | None:
-    found = FORMATS.get(Path(file.path).suffix.lower())
-    return found if found in ("parquet", "jsonl") else None
+    hub = HubFiles(HubName(match[1], match[2].strip("/"), match[3] or "main", kind="dataset"), scratch)
+    known = {
+        SourceFile(file.path, format, file.size_bytes, file.sha256 or file.blob): file
+        for file, format in hub.formats.items()
+    }
+    return Source(
+        name,
+        list(known),
+        lambda file, field, first: hub.pieces(known[file], field, first),
+        lambda file: hub.release(known[file]),
+        hub.stopping,
+    )
