@@ -97,7 +97,7 @@ class Session:
                 raise Lost(f"OBS asks for a password: {SET_PASSWORD}")
             return [protocol.identify(data, self._password)]
         if op == protocol.IDENTIFIED and self._hello is not None and not self.version:
-            self.version = str(self._hello.get("obsStudioVersion", "of an unknown version"))[:20]
+            self.version = _version(self._hello)
             self._look_up_all()
         elif op == protocol.RESPONSE and self.version:
             answer = protocol.answer(data)
@@ -209,6 +209,12 @@ class Session:
 
 def _item(target: Target) -> Ask:
     return Ask("GetSceneItemId", {"sceneName": target.name, "sourceName": target.source})
+
+
+def _version(hello: dict[str, Any]) -> str:
+    """Older ones (OBS 29 still) name their plugin's version only."""
+    plugin = f"with obs-websocket {hello.get('obsWebSocketVersion')}"
+    return str(hello.get("obsStudioVersion") or plugin)[:40]
 
 
 def _rows(answer: Answer, key: Literal["inputs", "scenes"]) -> list[dict[str, Any]]:

@@ -64,6 +64,21 @@ class Talk:
         return self
 
 
+@pytest.mark.parametrize(
+    ("hello", "version"),
+    [
+        (HELLO, "30.2.2"),
+        # OBS 29.0.2, as it was seen
+        ({"obsWebSocketVersion": "5.1.0", "rpcVersion": 1}, "with obs-websocket 5.1.0"),
+    ],
+)
+def test_an_old_obs_names_its_plugin_only(hello: dict[str, Any], version: str) -> None:
+    session = Session("", {}, [], FakeClock())
+    session.received(frame(0, **hello))
+    session.received(frame(2, negotiatedRpcVersion=1))
+    assert session.version == version
+
+
 def with_text(**options: Any) -> Talk:
     talk = Talk({SAYS: ""}, **options)
     assert talk.asked == ("GetInputList", {})
