@@ -6,7 +6,6 @@ torchrun --nproc-per-node 2 -m training.finetune --preset akane-135m
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from training.corpus import Corpus, replies
 from training.dialogues import dialogue_files, read_dialogues
 from training.distributed import World, joined
 from training.errors import TrainingError
+from training.guard import leave
 from training.loop import State
 from training.lora import add_adapter, add_lora
 from training.mixture import Mixture
@@ -215,4 +215,4 @@ def _save(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

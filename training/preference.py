@@ -6,7 +6,6 @@ torchrun --nproc-per-node 2 -m training.preference --preset akane-135m
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +25,7 @@ from training.corpus import Corpus, replies
 from training.dialogues import dialogue_files, read_records
 from training.distributed import World, joined
 from training.errors import TrainingError
+from training.guard import leave
 from training.loop import measured
 from training.lora import add_adapter
 from training.packing import Row, row_likelihoods
@@ -233,4 +233,4 @@ def _lengths(pairs: Sequence[Rendered]) -> Tensor:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from functools import partial
@@ -30,6 +29,7 @@ from training.device_rate import flops_per_token, peak_flops
 from training.distributed import World, joined
 from training.errors import TrainingError
 from training.forward import NextToken
+from training.guard import leave
 from training.loop import Run, State, fit
 from training.memory import free_bytes, require_memory, step_needs
 from training.muon import muon_and_adamw
@@ -287,4 +287,4 @@ def _other_logs(arguments: Arguments, stack: ExitStack, from_step: int) -> list[
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from shards_helpers import make_shards
 
 from training import loop, pretrain
+from training.guard import leave
 
 SENTENCES = [
     f"{one} and {other} went to the {place}. They saw {n} ships, and {one} was happy."
@@ -125,7 +126,7 @@ def _rank(arguments: list[str], env: dict[str, str], told: Connection, limits: L
         return one_step(run, state, rate)
 
     loop.one_step = step
-    sys.exit(pretrain.main(arguments))
+    leave(pretrain.main(arguments))
 
 
 def finish(ranks: list[Rank], *status: int) -> list[str]:
