@@ -12,6 +12,12 @@ LARGEST_BYTES = 256 * 2**20
 LARGEST_HEAD_BYTES = 32 * 2**20
 EXTENSIONS = ("VRMC_vrm", "VRM")
 """Of VRM 1.0 and 0.x in the glTF's `extensions`."""
+PACKINGS = {
+    "KHR_draco_mesh_compression": "Draco",
+    "EXT_meshopt_compression": "meshopt",
+    "KHR_texture_basisu": "KTX2",
+}
+"""Extensions that the page has no decoder for; programs that write VRMs do not use them."""
 INSTEAD = "set stage.vrm to a .vrm file, or leave it empty for the drawn Akane"
 
 
@@ -56,6 +62,9 @@ def _fault(file: BinaryIO, size: int) -> str:
         return "is damaged (its description is not JSON)"
     if not isinstance(document, dict) or not _has_any(document.get("extensions"), EXTENSIONS):
         return "is a glTF model without a VRM's description of its bones"
+    named = [*_rows(document.get("extensionsRequired")), *_rows(document.get("extensionsUsed"))]
+    if packed := next((title for name, title in PACKINGS.items() if name in named), ""):
+        return f"is compressed ({packed}), which the page cannot read"
     if any(_is_elsewhere(part) for kind in ("buffers", "images") for part in _rows(document.get(kind))):
         return "keeps parts of itself in other files"
     return ""

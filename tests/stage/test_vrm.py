@@ -27,6 +27,13 @@ pytest_plugins = ("stage_fixtures",)
 NEW, OLD = "1.0", "0.0"
 WHOLE = vrm_bytes(NEW)
 BONELESS = glb_bytes({"asset": {"version": "2.0"}, "extensions": {"VRMC_vrm": {"specVersion": "1.0"}}})
+WRONG = glb_bytes(
+    {
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"name": "a"}],
+        "extensions": {"VRM": {"humanoid": {"humanBones": [{"bone": "spine", "node": 12345}]}}},
+    }
+)  # fmt: skip
+DRACO = "KHR_draco_mesh_compression"
 IS_MODEL = "!!akane.avatar.puppet.vrm && akane.avatar.puppet.drawn_ms > 0"
 IS_PUPPET = "!!akane.avatar.puppet.strands"
 SAID = "document.querySelector('.notice').hidden ? '' : document.querySelector('.notice').textContent"
@@ -71,6 +78,8 @@ MakeStage = Callable[[bytes], Stage]
         (glb_bytes(["VRM"]), "without a VRM's description"),
         (glb_bytes({"extensions": {"VRM": {}}, "buffers": [{"uri": "https://evil.example/a.bin"}]}), "in other files"),
         (glb_bytes({"extensions": {"VRMC_vrm": {}}, "images": [{"uri": "skin.png"}]}), "in other files"),
+        (glb_bytes({"extensions": {"VRM": {}}, "extensionsUsed": [DRACO]}), r"is compressed \(Draco\)"),
+        (glb_bytes({"extensions": {"VRM": {}}, "extensionsRequired": ["KHR_texture_basisu"], "extensionsUsed": 1}), "KTX2"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_shown_is_one_sentence(raw: bytes | None, says: str, tmp_path: Path) -> None:
@@ -252,6 +261,8 @@ def test_one_is_dropped_stays_and_is_taken_off_again(stage: Stage, tab: Tab) -> 
         ("cat.png", b"\x89PNG" + bytes(40), "it is not a VRM model (.vrm)"),
         ("half.vrm", WHOLE[: len(WHOLE) // 2], "it is cut off"),
         ("far.vrm", glb_bytes({"extensions": {"VRM": {}}, "images": [{"uri": "https://evil.example/a.png"}]}), "it keeps parts of itself in other files"),
+        ("packed.vrm", glb_bytes({"extensions": {"VRM": {}}, "extensionsUsed": [DRACO]}), "it is compressed (Draco): export it without"),
+        ("wrong.vrm", WRONG, "it is damaged"),
         ("bones.vrm", BONELESS, "its description of the bones is not complete"),
     ):  # fmt: skip
         drop(name, raw)

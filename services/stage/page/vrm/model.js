@@ -3,6 +3,7 @@
 import { GLTFLoader, VRMLoaderPlugin, VRMUtils } from "../vendor/three-vrm.bundle.js";
 
 const LARGEST_BYTES = 256 * 2 ** 20;
+const PACKINGS = { KHR_draco_mesh_compression: "Draco", EXT_meshopt_compression: "meshopt", KHR_texture_basisu: "KTX2" }; // no model for VRM programs has these
 const [MAGIC, JSON_CHUNK] = [0x46546c67, 0x4e4f534a]; // "glTF", "JSON"
 
 /** The glTF's JSON; throws where the file is not a VRM that needs nothing but itself. */
@@ -25,6 +26,8 @@ export function description(bytes) {
   if ([...(found.buffers ?? []), ...(found.images ?? [])].some((part) => "uri" in part)) {
     throw new Error("it keeps parts of itself in other files");
   }
+  const packed = Object.keys(PACKINGS).find((name) => [found.extensionsRequired, found.extensionsUsed].some((names) => names?.includes?.(name)));
+  if (packed) throw new Error(`it is compressed (${PACKINGS[packed]}): export it without`);
   return found;
 }
 
@@ -33,7 +36,9 @@ export async function modelOf(bytes) {
   description(bytes);
   const loader = new GLTFLoader();
   loader.register((parser) => new VRMLoaderPlugin(parser));
-  const { scene, userData } = await loader.parseAsync(bytes, "");
+  const { scene, userData } = await loader.parseAsync(bytes, "").catch((error) => {
+    throw error instanceof TypeError || error instanceof RangeError ? new Error("it is damaged") : error;
+  });
   const vrm = userData.vrm;
   if (!vrm) throw new Error("its description of the bones is not complete");
   VRMUtils.removeUnnecessaryVertices(scene);
