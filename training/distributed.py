@@ -17,6 +17,9 @@ from shared.model.errors import ModelError
 from training.errors import BrokenElsewhere
 
 Batch = TypeVar("Batch")
+_KEPT: list[object] = []
+"""The group of this process, until its end (`training.guard.leave`). Who lets go of it last waits for gloo's
+threads; DDP's reducer, in the traceback of an error, does so with Python's lock, which they may want."""
 _ELSEWHERE = "Another process of this run could not go on: see what it said."
 
 
@@ -81,6 +84,7 @@ def joined(device: str) -> Iterator[World]:
     if on_gpu:
         torch.cuda.set_device(where)
     dist.init_process_group("nccl" if on_gpu else "gloo")
+    _KEPT.append(dist.group.WORLD)
     try:
         yield world
     except RuntimeError as error:

@@ -39,8 +39,8 @@ def ended(job: Callable[[], int], stopped: str, *, disk_status: int = 2, full: s
 def leave(status: int) -> NoReturn:
     """End the process with its exit status; one of several ends without Python's own clearing away.
 
-    Threads of gloo may still hold a tensor then, because PyTorch's caches keep their group (of torch 2.13
-    `torch.distributed.nn` and DTensor's). Such a thread aborts or hangs the process when it lets go of it.
+    Threads of gloo may still hold a tensor then, because their group is kept (`training.distributed`, and of
+    torch 2.13 by caches of its own). Such a thread aborts or hangs the process when it lets go of the tensor.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         sys.stdout.flush()
