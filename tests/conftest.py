@@ -20,6 +20,9 @@ os.environ["AKANE_LAUNCHER_LOG_DIR"] = _LOGS.name
 # Nor may they take the port of a show that runs, or make a token in the user's own folder.
 os.environ["AKANE_STAGE_PORT"] = "0"
 os.environ["AKANE_STATE"] = _LOGS.name
+# A worker of pytest-xdist tells the size of a terminal that the processes in other terminals do not have.
+for _size in ("COLUMNS", "LINES"):
+    os.environ.pop(_size, None)
 
 ANY_PORT = BusSettings(
     publish="tcp://127.0.0.1:*", subscribe="tcp://127.0.0.1:*", commands="tcp://127.0.0.1:*"
