@@ -2,7 +2,6 @@
 # make run ARGS="--plain --mute"
 # make setup TORCH=cpu   on Linux without an NVIDIA card: torch's much smaller CPU build, before anything else
 # make test lint bench check
-# make test ARGS="-n 0"  one test after another
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,7 +21,7 @@ run: $(VENV)/.core
 	@$(BIN)/python launcher.py $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

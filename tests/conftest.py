@@ -20,25 +20,12 @@ os.environ["AKANE_LAUNCHER_LOG_DIR"] = _LOGS.name
 # Nor may they take the port of a show that runs, or make a token in the user's own folder.
 os.environ["AKANE_STAGE_PORT"] = "0"
 os.environ["AKANE_STATE"] = _LOGS.name
-# A worker of pytest-xdist tells the size of a terminal that the processes in other terminals do not have.
-for _size in ("COLUMNS", "LINES"):
-    os.environ.pop(_size, None)
 
 ANY_PORT = BusSettings(
     publish="tcp://127.0.0.1:*", subscribe="tcp://127.0.0.1:*", commands="tcp://127.0.0.1:*"
 )
 
-_AT_EASE = ("benchmarks", "director", "llm", "model", "shared", "training")
-"""Folders of tests that no clock watches closely; the others start shows, browsers and sound."""
-
 OpenBus = Callable[..., Bus]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two workers one runs all that a busy machine would disturb, in its order; the rest goes by files."""
-    for item in items:
-        folder, name = item.path.parent.name, item.path.stem
-        item.add_marker(pytest.mark.xdist_group(name if folder in _AT_EASE else "live"))
 
 
 @pytest.fixture

@@ -120,6 +120,7 @@ def test_without_a_voice_she_still_answers(start, tiny):
     assert len(re.findall(STATS, show.output)) == 2
 
 
+@pytest.mark.slow
 def test_whoever_is_killed_while_she_speaks_is_back_and_the_show_goes_on(start, tiny):
     """How fast (5 s on a quiet machine) is a figure of `make bench`; here other tests may run beside."""
     show = start("--headless", *tiny)

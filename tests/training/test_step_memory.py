@@ -34,6 +34,7 @@ STEPS = [(WIDE, 1, 2, False), (DEEP, 80, 1, False), (DEEP, 80, 1, True)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the allocator is set up for glibc")
+@pytest.mark.slow
 def test_it_is_within_a_fifth_of_what_a_step_takes() -> None:
     commands = [[sys.executable, "-c", MEASURE, json.dumps(one)] for one in STEPS]
     running = [subprocess.Popen(one, cwd=ROOT, stdout=subprocess.PIPE, text=True) for one in commands]
