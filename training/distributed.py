@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -17,6 +18,7 @@ from shared.model.errors import ModelError
 from training.errors import BrokenElsewhere
 
 Batch = TypeVar("Batch")
+PATIENCE = timedelta(seconds=5)
 _KEPT: list[object] = []
 """The group of this process, until its end (`training.guard.leave`). Who lets go of it last waits for gloo's
 threads; DDP's reducer, in the traceback of an error, does so with Python's lock, which they may want."""
@@ -83,7 +85,8 @@ def joined(device: str) -> Iterator[World]:
     on_gpu = where.startswith("cuda")
     if on_gpu:
         torch.cuda.set_device(where)
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    store, rank, size = next(dist.rendezvous("env://"))
+    dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=size)
     _KEPT.append(dist.group.WORLD)
     try:
         yield world
@@ -93,6 +96,15 @@ def joined(device: str) -> Iterator[World]:
         raise
     finally:
         dist.destroy_process_group()
+        _part(store, world)
+
+
+def _part(store: dist.Store, world: World) -> None:
+    """The first rank holds what the others read to find each other: it stays until they left, or a while."""
+    with suppress(RuntimeError):  # one that is dead leaves no word
+        store.set(f"akane/left/{world.rank}", "")
+        if world.leads:
+            store.wait([f"akane/left/{rank}" for rank in range(world.size)], PATIENCE)
 
 
 def _on_gpu(device: str) -> bool:

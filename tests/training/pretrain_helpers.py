@@ -130,15 +130,11 @@ def _rank(arguments: list[str], env: dict[str, str], told: Connection, limits: L
 
 
 def finish(ranks: list[Rank], *status: int) -> list[str]:
-    """What each rank said; they ended with these statuses, all with 0 if none are given.
-
-    Left out are PyTorch's own warnings, as of a store that ended before the last rank had.
-    """
-    ended, whole = zip(*[rank.finish() for rank in ranks], strict=True)
-    said = ["".join(line for line in one.splitlines(True) if not line.startswith("[W")) for one in whole]
+    """What each rank said; they ended with these statuses, all with 0 if none are given."""
+    ended, said = zip(*[rank.finish() for rank in ranks], strict=True)
     assert ended == (status or (0,) * len(ranks)), said
     assert "Traceback" not in "".join(said)
-    return said
+    return list(said)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -156,8 +156,11 @@ def test_a_rank_whose_peer_is_gone_says_so_without_a_traceback(monkeypatch: pyte
     for name, value in (("WORLD_SIZE", "2"), ("RANK", "1"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
     for name in ("init_process_group", "destroy_process_group"):
-        monkeypatch.setattr(torch.distributed, name, lambda *_: None)
+        monkeypatch.setattr(torch.distributed, name, lambda *_, **__: None)
+    store = torch.distributed.HashStore()
+    monkeypatch.setattr(torch.distributed, "rendezvous", lambda _: iter([(store, 1, 2)]))
     with pytest.raises(BrokenElsewhere), joined("cpu"):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:21462")
     with pytest.raises(RuntimeError, match="a bug"), joined("cpu"):
         raise RuntimeError("a bug")
+    assert store.check(["akane/left/1"]), "the first rank, which holds the store, waits for that word"
