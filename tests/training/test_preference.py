@@ -237,7 +237,6 @@ def test_it_goes_on_bit_by_bit_and_with_the_same_pairs_only(
     assert one.fingerprint() == other.fingerprint()
 
 
-@pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path: Path, learned: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     assert run(learned, one, "--epochs", "2") == 0
